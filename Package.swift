@@ -1,0 +1,45 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A folder is a target: Sources/<Floor>/<Name> is the module Strata<Name>, Tests/<Floor>/<Name>Tests its tests.
+// Imports run downward or sideways along Docs/architecture.md's list of floors; `TidyTests` walks this manifest and fails otherwise.
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+func block(_ floor: String, _ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: "Strata\(name)", dependencies: dependencies, path: "Sources/\(floor)/\(name)", swiftSettings: settings)
+}
+
+func tests(_ floor: String, _ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource]? = nil) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: dependencies + ["StrataRequirements"], path: "Tests/\(floor)/\(name)Tests",
+    resources: resources, swiftSettings: settings)
+}
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
+let blocks: [Target] = [
+  block("Core", "Bytes", ["CStrataChecksum"]),
+  block("Core", "Disk", ["CStrataDisk", system]),
+  block("Core", "Jobs"),
+  block("Core", "Nodes"),
+]
+
+let package = Package(
+  name: "strata",
+  products: blocks.map { .library(name: $0.name, targets: [$0.name]) },
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+  ],
+  targets: blocks + [
+    .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
+    .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
+    .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
+    tests("Core", "Bytes", ["StrataBytes"]),
+    tests("Core", "Disk", ["StrataDisk", system]),
+    tests("Core", "Jobs", ["StrataJobs"]),
+  ]
+)

@@ -1,0 +1,34 @@
+#define _GNU_SOURCE
+#include "CStrataDisk.h"
+
+#ifdef __linux__
+#include <fcntl.h>
+#include <sys/uio.h>
+
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 0x00000008
+#endif
+
+ssize_t strata_read_cached(int descriptor, void *buffer, size_t length, int64_t offset) {
+  struct iovec vector = {.iov_base = buffer, .iov_len = length};
+  return preadv2(descriptor, &vector, 1, (off_t)offset, RWF_NOWAIT);
+}
+
+int strata_allocate(int descriptor, int64_t offset, int64_t length) {
+  return fallocate(descriptor, 0, (off_t)offset, (off_t)length);
+}
+#else
+#include <errno.h>
+
+ssize_t strata_read_cached(int descriptor, void *buffer, size_t length, int64_t offset) {
+  (void)descriptor, (void)buffer, (void)length, (void)offset;
+  errno = ENOSYS;
+  return -1;
+}
+
+int strata_allocate(int descriptor, int64_t offset, int64_t length) {
+  (void)descriptor, (void)offset, (void)length;
+  errno = EOPNOTSUPP;
+  return -1;
+}
+#endif

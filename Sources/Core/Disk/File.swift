@@ -1,0 +1,89 @@
+public import SystemPackage
+
+/// An open file. Reads are positional and may run concurrently from any thread; writes to disjoint ranges may too.
+///
+/// After a failed ``sync(_:)`` the handle is *poisoned*: every later write and sync throws `.poisoned`, because the kernel marks the
+/// pages it failed to write as clean and a second sync would report success for lost bytes (USENIX ATC 2020, "Can Applications
+/// Recover from fsync Failures?"). Use after ``close()`` throws `.closed`.
+public protocol File: AnyObject, Sendable {
+  /// The path the file was opened by.
+  var path: FilePath { get }
+
+  /// Length in bytes.
+  func size() throws(DiskError) -> UInt64
+
+  /// Fills the free capacity of `buffer` from `offset`; fewer bytes are appended only where the file ends before.
+  /// Retries interrupted and short transfers.
+  func read(at offset: UInt64, into buffer: inout OutputRawSpan) throws(DiskError)
+
+  /// As ``read(at:into:)`` but only from memory: returns `false`, with `buffer` as it was, where the bytes would have to come from the
+  /// device. An event loop reads this way and leaves the rest to a thread that may wait. A file system that cannot tell answers by reading.
+  func readIfCached(at offset: UInt64, into buffer: inout OutputRawSpan) throws(DiskError) -> Bool
+
+  /// Writes all of `bytes` at `offset`, extending the file where needed. On return the kernel has them; durable only after ``sync(_:)``.
+  /// - Throws: `.noSpace` or `.io`; a prefix may then have been written.
+  func write(_ bytes: RawSpan, at offset: UInt64) throws(DiskError)
+
+  /// Writes the pieces one after another at `offset` in as few system calls as possible.
+  func writeVectored(_ pieces: [[UInt8]], at offset: UInt64) throws(DiskError)
+
+  /// Sets the length; bytes beyond a former end read as zero.
+  func truncate(to size: UInt64) throws(DiskError)
+
+  /// Reserves device space for a range and extends the file over it, so that later writes there cannot meet a full disk.
+  /// The new range reads as zero. A file system without reservation extends the file only.
+  func allocate(_ range: Range<UInt64>) throws(DiskError)
+
+  /// Makes the bytes written so far durable.
+  func sync(_ level: SyncLevel) throws(DiskError)
+
+  /// Releases the handle. Closing says nothing about durability. A second close is harmless.
+  func close() throws(DiskError)
+}
+
+/// What ``File/sync(_:)`` waits for.
+public enum SyncLevel: Sendable, Hashable {
+  /// Contents and the size needed to read them back (`fdatasync`).
+  case data
+  /// Contents and all metadata (`fsync`, `F_FULLFSYNC` on Darwin).
+  case full
+  /// Order only: what was written before reaches the device before what is written after, nothing is promised about when.
+  /// File systems without such a call give `.data` instead.
+  case barrier
+}
+
+extension File {
+  /// Up to `count` bytes from `offset`; fewer only where the file ends before.
+  /// The caller has bounded `count`; that much memory is taken at once.
+  public func read(at offset: UInt64, count: Int) throws(DiskError) -> [UInt8] {
+    var failure: DiskError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { storage, initialized in
+      var span = OutputRawSpan(buffer: UnsafeMutableRawBufferPointer(storage), initializedCount: 0)
+      do throws(DiskError) { try read(at: offset, into: &span) } catch { failure = error }
+      initialized = span.finalize(for: UnsafeMutableRawBufferPointer(storage))
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  /// Exactly `count` bytes from `offset`.
+  /// - Throws: `.shortRead` where the file ends before.
+  public func readExactly(at offset: UInt64, count: Int) throws(DiskError) -> [UInt8] {
+    let bytes = try read(at: offset, count: count)
+    guard bytes.count == count else { throw .shortRead(path, at: offset, got: bytes.count, wanted: count) }
+    return bytes
+  }
+
+  /// Writes an array; see ``write(_:at:)-(RawSpan,_)``.
+  public func write(_ bytes: [UInt8], at offset: UInt64) throws(DiskError) {
+    try write(bytes.span.bytes, at: offset)
+  }
+
+  /// Writes at the present end of the file and returns where. One caller at a time.
+  @discardableResult
+  public func append(_ bytes: RawSpan) throws(DiskError) -> UInt64 {
+    let end = try size()
+    try write(bytes, at: end)
+    return end
+  }
+}
