@@ -24,7 +24,7 @@ let system = Target.Dependency.product(name: "SystemPackage", package: "swift-sy
 let blocks: [Target] = [
   block("Core", "Bytes", ["CStrataChecksum"]),
   block("Core", "Disk", ["CStrataDisk", system]),
-  block("Core", "Jobs"),
+  block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
 ]
 
@@ -37,6 +37,7 @@ let package = Package(
   targets: blocks + [
     .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
     .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
+    .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
