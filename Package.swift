@@ -26,6 +26,7 @@ let blocks: [Target] = [
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
+  block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
 
 let package = Package(

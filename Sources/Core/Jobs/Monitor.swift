@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-  public import Glibc
+  import Glibc
 #elseif canImport(Darwin)
-  public import Darwin
+  import Darwin
 #endif
 
 /// State guarded by a mutex, with condition variables to wait on: what a group commit, a queue or a gate needs that
@@ -54,6 +54,19 @@ public final class Monitor<State: ~Copyable>: @unchecked Sendable {
     return try body(&state.pointee)
   }
 
+  /// Evaluates `poll` under the lock until it is done; each evaluation that is not names the condition whose next wake-up it awaits.
+  public func wait<Result, Failure: Error>(choosing poll: (inout State) throws(Failure) -> Waiting<Result>) throws(Failure) -> Result {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while true {
+      switch try poll(&state.pointee) {
+      case .done(let result): return result
+      case .wait(on: let index, until: .max): pthread_cond_wait(conditions.baseAddress! + index, mutex)
+      case .wait(on: let index, until: let deadline): waitUntil(deadline, now: MonotonicClock.now(), on: index)
+      }
+    }
+  }
+
   /// Evaluates `poll` under the lock, again after each wake-up of condition `index`, until it returns a value or `timeout` has passed.
   /// - Returns: what `poll` returned, or `nil` after the time-out.
   public func wait<Result, Failure: Error>(
@@ -85,9 +98,17 @@ public final class Monitor<State: ~Copyable>: @unchecked Sendable {
       var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
       pthread_cond_timedwait(conditions.baseAddress! + index, mutex, &time)
     #else
-      let left = deadline - now
+      let left = deadline > now ? deadline - now : 0
       var time = timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
       pthread_cond_timedwait_relative_np(conditions.baseAddress! + index, mutex, &time)
     #endif
   }
+}
+
+/// What a poll of ``Monitor/wait(choosing:)`` decides.
+public enum Waiting<Result> {
+  /// Stop waiting with this result.
+  case done(Result)
+  /// Sleep until this condition is signalled or this moment of ``MonotonicClock`` has come, then poll again.
+  case wait(on: Int, until: UInt64 = .max)
 }
