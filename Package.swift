@@ -38,7 +38,7 @@ let package = Package(
     .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
     .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
-    tests("Core", "Bytes", ["StrataBytes"]),
+    tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
   ]
