@@ -40,7 +40,7 @@ let package = Package(
     .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
     .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
-    tests("Core", "Bytes", ["StrataBytes"]),
+    tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
   ]
