@@ -43,5 +43,6 @@ let package = Package(
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
+    tests("Storage", "WriteAheadLog", ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
   ]
 )
