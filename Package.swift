@@ -26,6 +26,7 @@ let blocks: [Target] = [
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs"),
   block("Core", "Nodes"),
+  block("Core", "Simulation", ["StrataDisk", "StrataNodes", system]),
 ]
 
 let package = Package(
@@ -41,5 +42,6 @@ let package = Package(
     tests("Core", "Bytes", ["StrataBytes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
+    tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
   ]
 )
