@@ -1,5 +1,5 @@
-public import StrataDisk
-public import SystemPackage
+import StrataDisk
+import SystemPackage
 
 // What tests do behind a program's back. None of these count as calls, none can be hit by a fault, and they work after a crash too,
 // on the state the running program saw last.

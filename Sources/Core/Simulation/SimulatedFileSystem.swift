@@ -1,7 +1,7 @@
-public import StrataDisk
-public import StrataNodes
+import StrataDisk
+import StrataNodes
 import Synchronization
-public import SystemPackage
+import SystemPackage
 
 /// A file system in memory that loses, tears and reorders what was not synced, and fails where told.
 ///

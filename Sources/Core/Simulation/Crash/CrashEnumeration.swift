@@ -1,4 +1,4 @@
-public import StrataDisk
+import StrataDisk
 import StrataNodes
 
 /// Crashes a program at every disk operation, in every way the disk allows, and checks that it recovers with what it promised.

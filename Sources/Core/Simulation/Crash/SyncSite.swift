@@ -1,5 +1,5 @@
-public import StrataDisk
-public import SystemPackage
+import StrataDisk
+import SystemPackage
 
 /// A sync or directory sync in a recorded log, for naming the place in the code it comes from.
 public struct SyncCall: Sendable, Hashable {

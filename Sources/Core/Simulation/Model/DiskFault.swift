@@ -1,5 +1,5 @@
-public import StrataDisk
-public import SystemPackage
+import StrataDisk
+import SystemPackage
 
 /// A fault that a ``SimulatedFileSystem`` plays at a chosen call.
 public struct DiskFault: Sendable {

@@ -1,5 +1,5 @@
-public import StrataDisk
-public import SystemPackage
+import StrataDisk
+import SystemPackage
 
 /// One operation as a ``RecordingFileSystem`` saw it succeed. Handles are numbered in the order of opening.
 public enum DiskEvent: Sendable, Hashable {

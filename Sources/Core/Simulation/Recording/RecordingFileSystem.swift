@@ -1,6 +1,6 @@
-public import StrataDisk
+import StrataDisk
 import Synchronization
-public import SystemPackage
+import SystemPackage
 
 /// A file system that passes every call on to another one and keeps a log of what succeeded.
 ///
