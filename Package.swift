@@ -40,7 +40,7 @@ let package = Package(
     .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
     .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
-    .testTarget(name: "TidyTests", path: "Tests/TidyTests", swiftSettings: settings),
+    .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),

@@ -48,7 +48,8 @@ def pages(root):
 def names(root):
     """(identifier, place) of every requirement a test names."""
     for path in sorted((root / "Tests").rglob("*")):
-        if "TidyTests" in path.parts or path.suffix not in (".swift", ".py") or not path.is_file():
+        # The tidy test's own snippets and patterns name requirements without proving them.
+        if path.name in ("CheckerTests.swift", "RequirementPages.swift") or path.suffix not in (".swift", ".py") or not path.is_file():
             continue
         text = path.read_text(errors="replace")
         if path.suffix == ".py":

@@ -199,6 +199,13 @@ import Testing
     #expect(LawCheck.hiddenInputs(source("Int.random(in: 0..<2, using: &random)", at: "Sources/Consensus/Raft/Raft.swift")) == [])
   }
 
+  @Test func sleepingTestsAreCaught() {
+    for text in ["try await Task.sleep(for: .seconds(1))", "usleep(10)", "Thread.sleep(forTimeInterval: 1)"] {
+      #expect(LawCheck.sleeps(source(text)).count == 1, "\(text)")
+    }
+    #expect(LawCheck.sleeps(source("// sleep(1)\nlet sleepers = oversleep(1)")) == [])
+  }
+
   // MARK: requirements
 
   @Test func requirementBreachesAreCaught() {

@@ -32,6 +32,17 @@ enum LawCheck {
     }
   }
 
+  /// A test that sleeps is slow where it passes and wrong where the machine is busy.
+  static func sleeps(_ file: SourceFile) -> [Finding] {
+    let calls: Set<Substring> = ["sleep", "usleep", "nanosleep"]
+    return file.code.indices.flatMap { line in
+      let code = file.code[line]
+      return calls.sorted().filter { code.contains("\($0)(") && code.words.contains($0) && !code.words.contains("func") }.map {
+        Finding(file.path, line: line + 1, "calls \($0); a test waits for an event or drives time itself")
+      }
+    }
+  }
+
   /// Names followed by `(` that are not declared here and not members.
   private static func calledNames(_ file: SourceFile) -> [(name: Substring, line: Int)] {
     file.code.indices.flatMap { line -> [(name: Substring, line: Int)] in

@@ -1,3 +1,4 @@
+import StrataRequirements
 import Testing
 
 /// The house rules, held up to every file of the package.
@@ -40,9 +41,15 @@ import Testing
 
   @Test func protocolsHaveNoHiddenInputs() { report(Repository.sources.flatMap(LawCheck.hiddenInputs)) }
 
-  @Test func namedRequirementsExist() {
+  @Test(.requirement("Simulation.keep.1")) func testsDoNotSleep() {
+    report(Repository.others.filter { $0.path.hasPrefix("Tests/") }.flatMap(LawCheck.sleeps))
+  }
+
+  @Test(.requirement("Simulation.keep.4")) func namedRequirementsExist() {
     report(Repository.requirementPages.findings)
-    report(Repository.others.filter { !$0.path.hasPrefix("Tests/TidyTests/") }.flatMap(Repository.requirementPages.unknownNames))
+    let tests = Repository.others.filter { $0.path.hasPrefix("Tests/") && !$0.path.hasSuffix("/CheckerTests.swift") }
+    report(tests.flatMap(Repository.requirementPages.unknownNames))
+    #expect(tests.contains { $0.code.contains { $0.contains(".requirement(") } })
   }
 
   private func report(_ findings: [Finding], _ location: SourceLocation = #_sourceLocation) {
