@@ -26,8 +26,9 @@ let system = Target.Dependency.product(name: "SystemPackage", package: "swift-sy
 let blocks: [Target] = [
   block("Core", "Bytes", ["CStrataChecksum"]),
   block("Core", "Disk", ["CStrataDisk", system]),
-  block("Core", "Jobs"),
+  block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
+  block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
 
 let package = Package(
@@ -39,9 +40,10 @@ let package = Package(
   targets: blocks + [
     .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
     .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
+    .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
     .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
-    tests("Core", "Bytes", ["StrataBytes"]),
+    tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
   ]
