@@ -6,6 +6,8 @@ import PackageDescription
 
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
+  // Only while Strata is the package being built; SwiftPM drops it where Strata is somebody's dependency.
+  .treatAllWarnings(as: .error),
   .enableExperimentalFeature("Lifetimes"),
 ]
 
@@ -41,6 +43,7 @@ let package = Package(
     .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
     .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
+    .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
