@@ -159,7 +159,9 @@ final class LogSegments: SegmentSource {
   }
 
   func begin(_ segment: PreparedSegment, firstSequence: UInt64, predecessor: SealedSegment) throws(DiskError) {
-    let (handover, prepared) = state.withLock { ($0.handovers.removeValue(forKey: predecessor.number), $0.prepared.removeValue(forKey: segment.number)) }
+    let (handover, prepared) = state.withLock { state in
+      (state.handovers.removeValue(forKey: predecessor.number), state.prepared.removeValue(forKey: segment.number))
+    }
     var header = SegmentHeader(logID: logID, number: segment.number, salt: segment.salt, firstSequence: firstSequence)
     if predecessor.number > 0 {
       header.predecessor = .init(

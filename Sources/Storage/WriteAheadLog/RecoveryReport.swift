@@ -25,10 +25,14 @@ public struct RecoveryReport: Sendable, Hashable {
 
 /// A place whose bytes are not what was written.
 public struct DamagedRegion: Sendable, Hashable {
+  /// Number of the segment.
   public var segment: UInt64
+  /// Where in its file the damage begins.
   public var offset: UInt64
+  /// Bytes up to the next thing that is intact.
   public var length: UInt64
   /// The first sequence lost with it.
   public var firstLostSequence: SequenceNumber
+  /// What was found there.
   public var reason: String
 }

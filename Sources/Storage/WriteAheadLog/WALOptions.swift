@@ -16,6 +16,7 @@ public struct WALOptions: Sendable {
   public var recovery: WALRecoveryMode = .tolerateTornTail
   /// How long a group waits for company once `commitSiblings` writers wait. A lone writer never waits.
   public var commitDelay: Duration = .zero
+  /// How many writers must wait already for `commitDelay` to apply.
   public var commitSiblings = 5
   /// Starts each group on a multiple of this (512 or 4096), for devices that may tear the sector they rewrite; 1 for none.
   public var padGroups = 1

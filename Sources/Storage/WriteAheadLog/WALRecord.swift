@@ -13,6 +13,7 @@ public enum WALRecord: Sendable, Hashable {
 
 /// What a log holds at one place, control records included.
 public enum WALContent: Sendable, Hashable {
+  /// An operation of the application.
   case operation(WALRecord)
   /// A checkpoint's payload.
   case checkpoint([UInt8])
@@ -24,9 +25,11 @@ public enum WALContent: Sendable, Hashable {
 public struct WALEntry: Sendable, Hashable {
   /// Its sequence; for a truncation, which takes none, the sequence that follows.
   public var sequence: SequenceNumber
+  /// What it holds.
   public var content: WALContent
   /// Where its first frame lies.
   public var segment: UInt64
+  /// Byte offset of that frame in the segment file.
   public var offset: UInt64
   /// The sequences of the batch the entry belongs to; one long for a single operation.
   public var batch: ClosedRange<SequenceNumber>
@@ -34,6 +37,8 @@ public struct WALEntry: Sendable, Hashable {
 
 /// The last checkpoint of a log.
 public struct Checkpoint: Sendable, Hashable {
+  /// The sequence it took.
   public var sequence: SequenceNumber
+  /// What the application stored with it.
   public var payload: [UInt8]
 }

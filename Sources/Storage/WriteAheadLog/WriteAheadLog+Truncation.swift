@@ -42,18 +42,27 @@ extension WriteAheadLog {
 
 /// What ``WriteAheadLog/statistics`` tells; counts are since the log was opened.
 public struct WALStatistics: Sendable, Hashable {
+  /// Operations submitted.
   public var operations: UInt64
+  /// Bytes written to segments, framing included.
   public var bytesWritten: UInt64
   /// Groups written: each one write, and one sync where its records asked for it.
   public var groups: UInt64
+  /// Syncs of segment data.
   public var syncs: UInt64
+  /// Time spent in them.
   public var syncNanoseconds: UInt64
+  /// The longest of them.
   public var longestSyncNanoseconds: UInt64
   /// Bytes submitted and not yet written.
   public var pendingBytes: Int
+  /// Segment files of the log.
   public var segments: Int
+  /// Bytes they take on disk, what is reserved included.
   public var diskBytes: UInt64
+  /// Segment files made anew.
   public var createdSegments: Int
+  /// Segment files used again.
   public var recycledSegments: Int
 }
 

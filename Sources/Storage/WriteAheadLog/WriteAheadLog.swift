@@ -141,7 +141,9 @@ public final class WriteAheadLog: Sendable {
     defer { lock?.unlock() }
     do {
       let end = try commit.close()
-      do throws(DiskError) { try seal(end.active, at: end.end, lastSequence: lastSequence, prepared: end.prepared) } catch { throw WALError.storage(error) }
+      do throws(DiskError) {
+        try seal(end.active, at: end.end, lastSequence: lastSequence, prepared: end.prepared)
+      } catch { throw WALError.storage(error) }
     } catch let error as CommitError {
       throw WALError(error, directory)
     } catch let error as WALError {

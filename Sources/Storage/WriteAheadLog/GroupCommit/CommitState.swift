@@ -3,7 +3,9 @@ import StrataJobs
 
 /// What a submission took.
 package struct CommitTicket: Sendable, Hashable {
+  /// The first sequence taken.
   package var first: UInt64
+  /// The last; one less than the first where none was taken.
   package var last: UInt64
   /// Whether the submission counts as acknowledged only when it is on the device.
   package var mustBeDurable: Bool
@@ -294,18 +296,27 @@ struct CommitState {
 
 /// A place in a log.
 package struct SegmentPosition: Sendable, Hashable {
+  /// Number of the segment.
   package var segment: UInt64
+  /// Byte offset in its file.
   package var offset: UInt64
 }
 
 /// Counts since the log was opened.
 package struct CommitCounters: Sendable, Hashable {
+  /// Sequences given out.
   package var operations: UInt64 = 0
+  /// Bytes written, frames and padding included.
   package var bytes: UInt64 = 0
+  /// Passes taken.
   package var passes: UInt64 = 0
+  /// Syncs of segment data.
   package var syncs: UInt64 = 0
+  /// Time spent in those syncs.
   package var syncNanoseconds: UInt64 = 0
+  /// The longest of them.
   package var longestSyncNanoseconds: UInt64 = 0
+  /// Segments ended because they were full.
   package var rotations: UInt64 = 0
 
   package init() {}

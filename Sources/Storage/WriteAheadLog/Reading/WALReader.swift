@@ -3,8 +3,11 @@ import StrataDisk
 
 /// What an operation does, for readers that borrow its bytes.
 public enum WALOperation: Sendable, Hashable {
+  /// A key and its value.
   case put
+  /// The removal of a key.
   case delete
+  /// An opaque payload of this kind.
   case application(kind: UInt8)
 }
 

@@ -87,7 +87,9 @@ struct LogScan {
     leftovers = found.dropLast(row.count).map(\.path)
     if row[0].header.firstSequence > lowWater + 1 {
       let missing = row[0].header
-      guard missing.number > 1 else { throw WALError.damagedHeader(row[0].path, reason: "the first segment begins at sequence \(missing.firstSequence)") }
+      guard missing.number > 1 else {
+        throw WALError.damagedHeader(row[0].path, reason: "the first segment begins at sequence \(missing.firstSequence)")
+      }
       throw WALError.missingSegment(missing.number - 1, sequence: lowWater + 1)
     }
     for index in row.indices.dropLast() {
