@@ -75,6 +75,8 @@ struct CommitState {
   var isClosed = false
   var stopsThread = false
   var hasThread = false
+  /// The thread was told to look and has not yet.
+  var isThreadTold = false
   var counters = CommitCounters()
 
   init(active: PreparedSegment, offset: UInt64, firstSequence: UInt64, nextSequence: UInt64) {
@@ -276,7 +278,7 @@ struct CommitState {
 
   /// Whether the commit thread has something to do.
   func wantsThread(_ options: GroupCommit.Options) -> Bool {
-    guard options.usesThread, failure == nil, !isClosed else { return false }
+    guard options.usesThread, !isThreadTold, failure == nil, !isClosed else { return false }
     if !callbacks.isEmpty || !roomCallbacks.isEmpty || pendingBytes >= options.writeBehindBytes { return true }
     if wantsSegment(options) { return true }
     return batchedSince != nil && !isArmed

@@ -15,6 +15,7 @@ extension GroupCommit {
     guard options.usesThread else { return }
     thread.withLock { worker in
       let mustStart = monitor.withLock { state in
+        state.isThreadTold = true
         guard !state.hasThread, !state.stopsThread else { return false }
         state.hasThread = true
         return true
@@ -59,6 +60,7 @@ extension GroupCommit {
   }
 
   private func nextTask(_ state: inout CommitState) -> Task {
+    state.isThreadTold = false
     if state.stopsThread { return .stop }
     if state.failure != nil || state.isClosed { return .sleep(until: .max) }
     if !state.roomCallbacks.isEmpty {
@@ -103,7 +105,7 @@ extension GroupCommit {
       while true {
         let need = try monitor.withLock { (state) throws(CommitError) -> CommitState.Need? in
           try state.checkOpen()
-          return state.need(forBytes: bytes, options, sealBytes: source.sealBytes)
+          return state.need(forBytes: bytes, options, sealBytes: sealBytes)
         }
         guard let need else { return nil }
         try satisfy(need, bytes)

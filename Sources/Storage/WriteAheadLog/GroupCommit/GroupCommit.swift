@@ -43,6 +43,7 @@ package final class GroupCommit: Sendable {
 
   let options: Options
   let source: any SegmentSource
+  let sealBytes: Int
   let monitor: Monitor<CommitState>
   let thread = Mutex<Worker?>(nil)
 
@@ -59,6 +60,7 @@ package final class GroupCommit: Sendable {
   package init(options: Options, source: any SegmentSource, active: PreparedSegment, offset: UInt64, firstSequence: UInt64, nextSequence: UInt64) {
     self.options = options
     self.source = source
+    sealBytes = source.sealBytes
     let last = nextSequence - 1
     monitor = Monitor(
       CommitState(active: active, offset: offset, firstSequence: firstSequence, nextSequence: nextSequence), conditions: CommitState.conditions)
@@ -77,7 +79,7 @@ package final class GroupCommit: Sendable {
 
   /// Whether a submission of modest size would be taken without blocking.
   package var hasRoom: Bool {
-    monitor.withLock { $0.failure == nil && $0.need(forBytes: 1 << 12, options, sealBytes: source.sealBytes) == nil }
+    monitor.withLock { $0.failure == nil && $0.need(forBytes: 1 << 12, options, sealBytes: sealBytes) == nil }
   }
 
   /// Whether the bytes before `end` of segment `number` have been written to its file. Packs the segment into 24 bits; segments further
@@ -105,7 +107,7 @@ package final class GroupCommit: Sendable {
       var wake = false
       let ticket = try monitor.withLock { (state) throws(CommitError) -> CommitTicket? in
         try state.checkOpen()
-        need = state.need(forBytes: bytes, options, sealBytes: source.sealBytes)
+        need = state.need(forBytes: bytes, options, sealBytes: sealBytes)
         // Who may not block was told by `hasRoom`, and passes the bound by no more than one operation.
         if let need, need != .drain || mayBlock { return nil }
         let ticket = state.place(bytes, operations, durability ?? options.durability, options, source, encode)
@@ -126,7 +128,7 @@ package final class GroupCommit: Sendable {
   func satisfy(_ need: CommitState.Need, _ bytes: Int) throws(CommitError) {
     switch need {
     case .drain: try drain()
-    case .segment: try prepareNext(atLeast: UInt64(bytes + source.sealBytes))
+    case .segment: try prepareNext(atLeast: UInt64(bytes + sealBytes))
     case .allocation(let end): try extendActive(to: end)
     }
   }
