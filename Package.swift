@@ -28,6 +28,7 @@ let blocks: [Target] = [
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
+  block("Core", "Simulation", ["StrataDisk", "StrataNodes", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
 
@@ -46,5 +47,9 @@ let package = Package(
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
+    tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
+    tests(
+      "Storage", "WriteAheadLog",
+      ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system]),
   ]
 )

@@ -21,12 +21,19 @@
 public enum OrderedKey {
   /// One element of a tuple.
   public enum Element: Sendable {
+    /// Nothing; sorts first.
     case null
+    /// Any bytes, in memcmp order.
     case bytes([UInt8])
+    /// Text, in the order of its UTF-8.
     case string(String)
+    /// A signed integer.
     case int(Int64)
+    /// An unsigned integer.
     case uint(UInt64)
+    /// A number in IEEE 754 total order.
     case double(Double)
+    /// False before true.
     case bool(Bool)
   }
 
