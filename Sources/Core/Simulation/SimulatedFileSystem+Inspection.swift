@@ -6,7 +6,9 @@ import SystemPackage
 extension SimulatedFileSystem {
   /// A file and its bytes.
   public struct Content: Sendable, Hashable {
+    /// The name it was found by.
     public let path: FilePath
+    /// All of its bytes.
     public let bytes: [UInt8]
   }
 
