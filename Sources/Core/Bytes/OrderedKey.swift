@@ -162,11 +162,11 @@ public struct OrderedKeyEncoder: ~Copyable {
     writer.writeUInt8(tag)
     var rest = bytes
     while let zero = rest.firstIndex(of: 0) {
-      writer.writeBytes(UnsafeRawBufferPointer(rebasing: rest[...zero]).bytes)
+      writer.copy(UnsafeRawBufferPointer(rebasing: rest[...zero]))
       writer.writeUInt8(0xFF)
       rest = UnsafeRawBufferPointer(rebasing: rest[(zero + 1)...])
     }
-    writer.writeBytes(rest.bytes)
+    writer.copy(rest)
     writer.writeUInt8(0)
   }
 }
