@@ -24,8 +24,9 @@ let system = Target.Dependency.product(name: "SystemPackage", package: "swift-sy
 let blocks: [Target] = [
   block("Core", "Bytes", ["CStrataChecksum"]),
   block("Core", "Disk", ["CStrataDisk", system]),
-  block("Core", "Jobs"),
+  block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
+  block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
 
 let package = Package(
@@ -37,6 +38,7 @@ let package = Package(
   targets: blocks + [
     .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
     .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
+    .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", system]),

@@ -1,4 +1,4 @@
-public import SystemPackage
+import SystemPackage
 
 /// The one door to storage: every engine takes `any FileSystem` and touches files through nothing else.
 ///
