@@ -26,6 +26,7 @@ let blocks: [Target] = [
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
+  block("Storage", "Filters", ["StrataBytes"]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
 
@@ -41,6 +42,7 @@ let package = Package(
     .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
+    tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
   ]
