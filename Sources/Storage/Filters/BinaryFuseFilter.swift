@@ -7,6 +7,7 @@
 /// three consecutive segments; the fingerprints in its slots, combined by exclusive or, give the key's own.
 public struct BinaryFuseFilter: Sendable, Hashable {
   /// What a filter is made of.
+  @frozen
   public enum Kind: UInt8, Sendable, Hashable {
     /// Built of no keys: everything is absent.
     case nothing = 0
@@ -22,9 +23,9 @@ public struct BinaryFuseFilter: Sendable, Hashable {
   public let kind: Kind
   /// How many distinct hashes it was built of.
   public let keyCount: Int
-  let shape: Shape
-  let seed: UInt64
-  let fingerprints: [UInt8]
+  @usableFromInline let shape: Shape
+  @usableFromInline let seed: UInt64
+  @usableFromInline let fingerprints: [UInt8]
 
   /// The filter over the keys with these hashes; hashes may repeat and come in any order.
   ///
@@ -64,6 +65,7 @@ public struct BinaryFuseFilter: Sendable, Hashable {
   /// Whether the key with this hash may be among those the filter was built of; false means it surely is not.
   ///
   /// O(1): three reads.
+  @inlinable
   public func contains(hash: UInt64) -> Bool {
     guard kind == .fuse else { return kind == .everything }
     let mixed = Self.mix(hash &+ seed)  // wraps: any bijection of the hashes will do
@@ -75,6 +77,8 @@ public struct BinaryFuseFilter: Sendable, Hashable {
   public var memoryBytes: Int { fingerprints.count }
 
   /// The finaliser of MurmurHash3: a bijection that spreads every bit. Multiplications wrap by definition.
+  @inlinable
+  @inline(__always)
   static func mix(_ value: UInt64) -> UInt64 {
     var h = value
     h = (h ^ (h >> 33)) &* 0xFF51_AFD7_ED55_8CCD
@@ -82,16 +86,19 @@ public struct BinaryFuseFilter: Sendable, Hashable {
     return h ^ (h >> 33)
   }
 
+  @inlinable
+  @inline(__always)
   static func fingerprint(_ mixed: UInt64) -> UInt8 { UInt8(truncatingIfNeeded: mixed ^ (mixed >> 32)) }
 }
 
 extension BinaryFuseFilter {
   /// The division of the slots into segments.
+  @usableFromInline
   struct Shape: Sendable, Hashable {
     /// The length of a segment is 2 to this power.
-    var segmentBits: UInt8 = 0
+    @usableFromInline var segmentBits: UInt8 = 0
     /// How many segments a key's first slot may lie in; two more follow.
-    var segmentCount: UInt32 = 0
+    @usableFromInline var segmentCount: UInt32 = 0
 
     static let segmentBitsMax: UInt8 = 18
 
@@ -123,6 +130,7 @@ extension BinaryFuseFilter {
     }
 
     /// The three slots of a key: always three different ones below `slotCount`, whatever the bits.
+    @inlinable
     @inline(__always)
     func slots(_ mixed: UInt64) -> (Int, Int, Int) {
       let bits = Int(segmentBits)
