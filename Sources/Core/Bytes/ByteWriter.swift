@@ -208,3 +208,6 @@ public struct ByteWriter: ~Copyable {
     storage.storeBytes(of: value, toByteOffset: offset, as: T.self)
   }
 }
+
+// The memory has this one owner, and a value that cannot be copied is in one place at a time.
+extension ByteWriter: @unchecked Sendable {}

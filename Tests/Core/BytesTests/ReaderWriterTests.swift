@@ -288,7 +288,7 @@ private func failure(_ bytes: [UInt8], base: Int = 0, _ body: (inout ByteReader)
     var random = Random(seed: seed)
     var succeeded = 0
     var failed = 0
-    for round in 0..<20_000 * min(depth, 500) {
+    for round in 0..<(depth >= 10 ? 2_000_000 : 20_000 * depth) {
       let bytes = random.bytes(random.below(24))
       let base = round % 3 == 0 ? Int(bitPattern: UInt(random.next())) : 0
       var reader = ByteReader(bytes.span.bytes, base: base)
