@@ -29,6 +29,7 @@ let blocks: [Target] = [
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
   block("Core", "Simulation", ["StrataDisk", "StrataNodes", system]),
+  block("Storage", "Filters", ["StrataBytes"]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
 
@@ -45,6 +46,7 @@ let package = Package(
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
     .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
+    tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
     tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
