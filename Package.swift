@@ -42,7 +42,7 @@ let package = Package(
     .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
-    tests("Core", "Disk", ["StrataDisk", system]),
+    tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
     tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
   ]
