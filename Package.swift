@@ -46,10 +46,10 @@ let package = Package(
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
     .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
-    tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
-    tests("Core", "Disk", ["StrataDisk", system]),
+    tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
     tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
+    tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
     tests(
       "Storage", "WriteAheadLog",
       ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system]),

@@ -6,10 +6,16 @@ import SystemPackage
 extension SimulatedFileSystem {
   /// A file and its bytes.
   public struct Content: Sendable, Hashable {
-    /// The name it was found by.
+    /// Its path from the root.
     public let path: FilePath
     /// All of its bytes.
     public let bytes: [UInt8]
+
+    /// A file as a test expects it.
+    public init(path: FilePath, bytes: [UInt8]) {
+      self.path = path
+      self.bytes = bytes
+    }
   }
 
   /// Every file a running program sees, by path, with its bytes. Takes memory for all of them.
