@@ -16,15 +16,19 @@ func bench(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 func strata(_ module: String) -> Target.Dependency { .product(name: module, package: "strata") }
 
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+
 let package = Package(
   name: "strata-benchmarks",
   platforms: [.macOS(.v15)],
   dependencies: [
-    .package(name: "strata", path: "..")
+    .package(name: "strata", path: ".."),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
     .target(name: "BenchmarkKit", swiftSettings: settings),
     bench("bench-core", [strata("StrataBytes")]),
+    bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
     .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: settings),
   ]
 )
