@@ -3,7 +3,9 @@ import StrataJobs
 
 /// What a submission took.
 package struct CommitTicket: Sendable, Hashable {
+  /// The first sequence taken.
   package var first: UInt64
+  /// The last; one less than the first where none was taken.
   package var last: UInt64
   /// Whether the submission counts as acknowledged only when it is on the device.
   package var mustBeDurable: Bool
@@ -57,7 +59,16 @@ struct CommitState {
   var isArmed = false
   /// Preparing a segment in advance failed; only somebody who needs it tries again.
   var prefetchFailed = false
+  /// Callbacks for what is submitted; they want passes.
   var callbacks: [CommitCallback] = []
+  /// Callbacks for what may come one day; they only look on.
+  var observers: [UInt64: CommitCallback] = [:]
+  var nextObserver: UInt64 = 0
+  /// The ends of what is written and what is durable.
+  var writtenEnd: SegmentPosition
+  var durableEnd: SegmentPosition
+  /// The next pass syncs whatever the sequences say, for records that take none.
+  var mustSync = false
   var roomCallbacks: [(bytes: Int, run: @Sendable (CommitError?) -> Void)] = []
 
   var failure: CommitError?
@@ -73,6 +84,8 @@ struct CommitState {
     activeFirst = firstSequence
     let last = nextSequence - 1
     (written, durable, forced) = (last, last, last)
+    writtenEnd = SegmentPosition(segment: active.number, offset: offset)
+    durableEnd = writtenEnd
     filling = CommitGroup(segment: active, start: offset, lastSequence: last)
   }
 
@@ -190,7 +203,8 @@ struct CommitState {
     inFlight = ended
     inFlight.append(filling)
     ended.removeAll(keepingCapacity: true)
-    passMustSync = forced > durable
+    passMustSync = forced > durable || mustSync
+    mustSync = false
     if passMustSync { batchedSince = nil }
     filling = freshGroup()
     counters.passes += 1
@@ -212,13 +226,13 @@ struct CommitState {
     if let error {
       // What was submitted stays readable in memory: nothing is ever taken out of `inFlight` again.
       failure = .durabilityLost(error)
-      defer { callbacks = [] }
-      return PassOutcome(finished: finished, callbacks: callbacks, failure: failure)
+      return PassOutcome(finished: finished, callbacks: takeAllCallbacks(), failure: failure)
     }
     for group in inFlight {
       // Published only now, after the sync of what had to be durable: so `written` is what is acknowledged.
       written = group.lastSequence
-      if group.seals != nil || passMustSync { durable = group.lastSequence }
+      writtenEnd = SegmentPosition(segment: group.segment.number, offset: group.end)
+      if group.seals != nil || passMustSync { (durable, durableEnd) = (group.lastSequence, writtenEnd) }
       pendingBytes -= group.count
       counters.bytes += UInt64(group.count)
       if group.capacity <= CommitGroup.retainedBytes, spare.count < 3 { spare.append(group) }
@@ -232,14 +246,29 @@ struct CommitState {
   }
 
   private mutating func takeCallbacks() -> [CommitCallback] {
-    guard !callbacks.isEmpty else { return [] }
-    let due = callbacks.filter { isReached($0.sequence, durably: $0.durably) }
-    if due.count == callbacks.count {
-      callbacks.removeAll(keepingCapacity: true)
-    } else if !due.isEmpty {
-      callbacks = callbacks.filter { !isReached($0.sequence, durably: $0.durably) }
+    var due: [CommitCallback] = []
+    if !callbacks.isEmpty {
+      due = callbacks.filter { isReached($0.sequence, durably: $0.durably) }
+      if due.count == callbacks.count {
+        callbacks.removeAll(keepingCapacity: true)
+      } else if !due.isEmpty {
+        callbacks = callbacks.filter { !isReached($0.sequence, durably: $0.durably) }
+      }
+    }
+    if !observers.isEmpty {
+      let reached = observers.filter { isReached($0.value.sequence, durably: $0.value.durably) }
+      for (id, observer) in reached {
+        observers[id] = nil
+        due.append(observer)
+      }
     }
     return due
+  }
+
+  /// Everything anybody waits to be told, for telling them that it will not come.
+  mutating func takeAllCallbacks() -> [CommitCallback] {
+    defer { (callbacks, observers) = ([], [:]) }
+    return callbacks + observers.values
   }
 
   /// Whether `sequence` is acknowledged, or durable where that is asked for.
@@ -265,14 +294,29 @@ struct CommitState {
   }
 }
 
+/// A place in a log.
+package struct SegmentPosition: Sendable, Hashable {
+  /// Number of the segment.
+  package var segment: UInt64
+  /// Byte offset in its file.
+  package var offset: UInt64
+}
+
 /// Counts since the log was opened.
 package struct CommitCounters: Sendable, Hashable {
+  /// Sequences given out.
   package var operations: UInt64 = 0
+  /// Bytes written, frames and padding included.
   package var bytes: UInt64 = 0
+  /// Passes taken.
   package var passes: UInt64 = 0
+  /// Syncs of segment data.
   package var syncs: UInt64 = 0
+  /// Time spent in those syncs.
   package var syncNanoseconds: UInt64 = 0
+  /// The longest of them.
   package var longestSyncNanoseconds: UInt64 = 0
+  /// Segments ended because they were full.
   package var rotations: UInt64 = 0
 
   package init() {}

@@ -76,7 +76,7 @@ extension GroupCommit {
     return .sleep(until: due ?? .max)
   }
 
-  /// When the batched operations have to be synced: 0 for now, `nil` for none.
+  /// When the batched operations have to be synced: 0 where that is at once, `nil` for none.
   private func batchDeadline(_ state: inout CommitState) -> UInt64? {
     guard let since = state.batchedSince, case .batched(_, let interval) = options.durability else {
       state.isArmed = false

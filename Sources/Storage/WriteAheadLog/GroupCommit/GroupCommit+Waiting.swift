@@ -70,6 +70,44 @@ extension GroupCommit {
     if wake { wakeThread() }
   }
 
+  /// Calls `body` once everything up to `sequence`, which may not be given out yet, is durable, or with the failure or the end of the log.
+  /// Asks for no pass. `body` must be short.
+  /// - Returns: what ``cancel(observer:)`` takes; `nil` where `body` has been called already.
+  package func observe(durable sequence: UInt64, _ body: @escaping @Sendable (CommitError?) -> Void) -> UInt64? {
+    let (decided, id) = monitor.withLock { state -> (CommitError??, UInt64?) in
+      if state.durable >= sequence { return (.some(nil), nil) }
+      if let failure = state.failure { return (failure, nil) }
+      if state.isClosed { return (.closed, nil) }
+      state.nextObserver += 1
+      state.observers[state.nextObserver] = CommitCallback(sequence: sequence, durably: true, run: body)
+      return (nil, state.nextObserver)
+    }
+    if let decided { body(decided) }
+    return id
+  }
+
+  /// Ends an observation with `.closed`, unless it has been called.
+  package func cancel(observer id: UInt64) {
+    let observer = monitor.withLock { $0.observers.removeValue(forKey: id) }
+    observer?.run(.closed)
+  }
+
+  /// Makes everything submitted so far durable, also what took no sequence.
+  package func flush() throws(CommitError) {
+    let leads = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<Bool> in
+      try state.checkOpen()
+      if state.isCommitting { return .wait(on: CommitState.room) }
+      state.mustSync = true
+      state.claimPass()
+      return .done(true)
+    })
+    if leads { runPass() }
+    try monitor.withLock { (state) throws(CommitError) in try state.checkOpen() }
+  }
+
+  /// Where what is written, or durable, ends.
+  package func end(durably: Bool) -> SegmentPosition { monitor.withLock { durably ? $0.durableEnd : $0.writtenEnd } }
+
   /// Makes room for a submission of `bytes` on the commit thread and then calls `body`, with the error that kept it from succeeding if any.
   /// The room is not reserved: a submission may find it taken again and asks once more.
   package func whenRoom(forBytes bytes: Int, _ body: @escaping @Sendable (CommitError?) -> Void) {
@@ -119,8 +157,8 @@ extension GroupCommit {
     if case .closed? = failure { throw .closed }
     let (orphans, refused) = monitor.withLock { state in
       state.isClosed = true
-      defer { (state.callbacks, state.roomCallbacks) = ([], []) }
-      return (state.callbacks, state.roomCallbacks)
+      defer { state.roomCallbacks = [] }
+      return (state.takeAllCallbacks(), state.roomCallbacks)
     }
     stopThread()
     for condition in 0..<CommitState.conditions { monitor.broadcast(condition) }

@@ -18,6 +18,7 @@ package final class GroupCommit: Sendable {
   package struct Options: Sendable {
     /// A segment that has reached this length takes no further operation.
     package var segmentBytes: UInt64
+    /// What submissions ask for that say nothing else.
     package var durability: Durability
     /// Submitted bytes not yet written, above which blocking submissions wait and `hasRoom` is false.
     package var maxPendingBytes = 64 << 20
@@ -27,6 +28,7 @@ package final class GroupCommit: Sendable {
     package var zeroAheadBytes = 512 << 10
     /// How long a pass waits for company where at least `commitSiblings` others wait already.
     package var commitDelay: Duration = .zero
+    /// See `commitDelay`.
     package var commitSiblings = 5
     /// Each pass starts at a multiple of this, for devices that do not write a sector whole; 1 for none. The gap is zero.
     package var groupAlignment: UInt64 = 1
