@@ -5,7 +5,7 @@ import SystemPackage
 public enum DiskEvent: Sendable, Hashable {
   /// A file was opened and got the next handle number.
   case open(handle: Int, path: FilePath, mode: OpenMode)
-  /// Bytes were asked for; `count` is what the caller had room for.
+  /// `count` bytes were read; fewer than asked for where the file ended.
   case read(handle: Int, offset: UInt64, count: Int)
   /// All of `bytes` were handed to the file.
   case write(handle: Int, offset: UInt64, bytes: [UInt8])
