@@ -59,7 +59,7 @@ final class LogCursor {
         if damage.isEmpty, seal.digest != reader.digest || seal.lastSequence != last {
           try fault(segment, offset, length: UInt64(Seal.bytes), "the seal does not match what precedes it")
         }
-        guard advance() else { return nil }
+        guard try advance() else { return nil }
       case .end:
         guard try goesOn(segment, reader) else { return nil }
       case .bad(let offset, let reason):
@@ -67,7 +67,7 @@ final class LogCursor {
         try fault(segment, offset, length: (later ?? reader.limit) - offset, reason.text)
         if let later {
           reader.skip(to: later)
-        } else if !advance() {
+        } else if try !advance() {
           return nil
         }
       }
@@ -85,8 +85,9 @@ final class LogCursor {
       reader.refresh()
       return true
     }
+    try checkPresence(of: segment.number)
     try fault(segment, reader.validEnd, length: 0, "the segment has no end")
-    return advance()
+    return try advance()
   }
 
   private func fault(_ segment: LogSegments.Segment, _ offset: UInt64, length: UInt64, _ reason: String) throws(WALError) {
@@ -97,17 +98,30 @@ final class LogCursor {
 
   private func opened(_ segment: LogSegments.Segment) throws(WALError) -> SegmentReader {
     if let reader { return reader }
-    let file = try storage { () throws(DiskError) in try segments.fileSystem.open(segment.path, .read) }
+    let file: any File
+    do { file = try segments.fileSystem.open(segment.path, .read) } catch {
+      try checkPresence(of: segment.number)
+      throw .storage(error)
+    }
     let opened = SegmentReader(file: file, header: segment.header, limit: limit(of: segment.number), maxRecordBytes: options.maxRecordBytes)
     reader = opened
     return opened
   }
 
-  private func advance() -> Bool {
-    guard let present = segment, let next = segments.continueReading(after: present.number) else { return false }
+  private func advance() throws(WALError) -> Bool {
+    guard let present = segment, present.number < end.segment else { return false }
+    guard let next = segments.continueReading(after: present.number, overGaps: salvages) else {
+      try checkPresence(of: present.number + 1)
+      return false
+    }
     segment = next
     reader = nil
     return true
+  }
+
+  /// A reader that a truncation has overtaken is told so.
+  private func checkPresence(of number: UInt64) throws(WALError) {
+    if let first = segments.segments.first, number < first.number { throw .sequenceTruncated(first: segments.lowWater + 1) }
   }
 
   private func limit(of number: UInt64) -> UInt64 {
