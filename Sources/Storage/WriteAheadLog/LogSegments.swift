@@ -32,7 +32,13 @@ final class LogSegments: SegmentSource {
     var free: [String] = []
     /// Salt and recycling of segments prepared but not begun.
     var prepared: [UInt64: (name: String, isRecycled: Bool)] = [:]
+    /// What readers see. Raised when the record that says so is placed.
     var lowWater: UInt64 = 0
+    /// What files may be removed by: the part of it that is on the device.
+    var durableLowWater: UInt64 = 0
+    var isReclaiming = false
+    /// Somebody asked while files were being removed.
+    var reclaimsAgain = false
     var checkpoint: CheckpointPlace?
     /// Readers that have a segment's file open.
     var readers: [UInt64: Int] = [:]
@@ -85,6 +91,7 @@ final class LogSegments: SegmentSource {
     var initial = State()
     initial.segments = segments
     initial.lowWater = lowWater
+    initial.durableLowWater = lowWater
     initial.checkpoint = checkpoint
     initial.free = free
     state = Mutex(initial)
@@ -93,6 +100,7 @@ final class LogSegments: SegmentSource {
   // MARK: Catalogue
 
   var lowWater: UInt64 { state.withLock { $0.lowWater } }
+  var durableLowWater: UInt64 { state.withLock { $0.durableLowWater } }
   var checkpoint: CheckpointPlace? { state.withLock { $0.checkpoint } }
   var segments: [Segment] { state.withLock { $0.segments } }
   var counts: (created: Int, recycled: Int) { state.withLock { ($0.createdSegments, $0.recycledSegments) } }
@@ -101,6 +109,8 @@ final class LogSegments: SegmentSource {
   func note(checkpoint place: CheckpointPlace) { state.withLock { $0.checkpoint = place } }
 
   func raise(lowWater sequence: UInt64) { state.withLock { $0.lowWater = max($0.lowWater, sequence) } }
+
+  func raise(durableLowWater sequence: UInt64) { state.withLock { $0.durableLowWater = max($0.durableLowWater, sequence) } }
 
   /// The segment to read for the first sequence after `sequence`, registered as being read.
   func beginReading(after sequence: UInt64) -> Segment? {
@@ -111,10 +121,10 @@ final class LogSegments: SegmentSource {
     }
   }
 
-  /// The segment behind `number`, registered as being read in its place.
-  func continueReading(after number: UInt64) -> Segment? {
+  /// The segment behind `number`, registered as being read in its place; with `overGaps` the next there is.
+  func continueReading(after number: UInt64, overGaps: Bool) -> Segment? {
     state.withLock { state in
-      guard let next = state.segments.first(where: { $0.number == number + 1 }) else { return nil }
+      guard let next = state.segments.first(where: { $0.number > number }), overGaps || next.number == number + 1 else { return nil }
       Self.release(number, &state)
       state.readers[next.number, default: 0] += 1
       return next
@@ -221,11 +231,36 @@ final class LogSegments: SegmentSource {
 
   // MARK: Truncation
 
-  /// Removes whole segments whose records are all at or below the low-water mark and which no pin needs, oldest first.
+  /// Removes whole segments whose records are all at or below the durable low-water mark and which no pin needs, oldest first. One caller
+  /// at a time does the work; who comes meanwhile leaves it to that one.
   func reclaim() throws(DiskError) {
+    let isFree = state.withLock { state in
+      state.reclaimsAgain = state.isReclaiming
+      defer { state.isReclaiming = true }
+      return !state.isReclaiming
+    }
+    guard isFree else { return }
+    do {
+      repeat { try removeDoomed() } while endReclaiming()
+    } catch {
+      state.withLock { $0.isReclaiming = false }
+      throw error
+    }
+  }
+
+  /// Returns whether there is more to do; otherwise lets the next caller in.
+  private func endReclaiming() -> Bool {
+    state.withLock { state in
+      defer { state.reclaimsAgain = false }
+      state.isReclaiming = state.reclaimsAgain
+      return state.reclaimsAgain
+    }
+  }
+
+  private func removeDoomed() throws(DiskError) {
     let doomed = state.withLock { state -> [(segment: Segment, recycles: Bool)] in
       let held = state.pins.values.filter { !$0.isLost }.map(\.sequence).min() ?? .max
-      let keepAbove = min(state.lowWater, held)
+      let keepAbove = min(state.durableLowWater, held)
       var doomed: [(segment: Segment, recycles: Bool)] = []
       while state.segments.count > 1, let first = state.segments.first, let sealed = first.sealed, sealed.lastSequence <= keepAbove {
         let recyclable = doomed.count(where: \.recycles) + state.free.count < options.recycledSegments
@@ -252,7 +287,14 @@ final class LogSegments: SegmentSource {
 
   // MARK: Pins
 
-  func add(pin: ObjectIdentifier, _ pinState: PinState) { state.withLock { $0.pins[pin] = pinState } }
+  /// Registers a pin, unless records it wants were given up.
+  func add(pin: ObjectIdentifier, _ pinState: PinState) throws(WALError) {
+    try state.withLock { (state) throws(WALError) in
+      guard pinState.sequence >= state.lowWater else { throw .sequenceTruncated(first: state.lowWater + 1) }
+      state.pins[pin] = pinState
+    }
+  }
+
   func remove(pin: ObjectIdentifier) { _ = state.withLock { $0.pins.removeValue(forKey: pin) } }
   func pin(_ id: ObjectIdentifier) -> PinState? { state.withLock { $0.pins[id] } }
   func advance(pin id: ObjectIdentifier, to sequence: UInt64) {

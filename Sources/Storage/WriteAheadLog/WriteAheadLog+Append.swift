@@ -40,6 +40,8 @@ extension WriteAheadLog {
   /// committing thread and must be short.
   public func whenDurable(_ sequence: SequenceNumber, _ body: @escaping @Sendable (WALError?) -> Void) {
     guard let commit else { return body(.readOnly) }
+    let last = commit.submittedSequence
+    guard sequence <= last else { return body(.truncateBeyondEnd(requested: sequence, last: last)) }
     let directory = directory
     commit.whenReached(sequence, durably: true) { error in body(error.map { WALError($0, directory) }) }
   }

@@ -43,7 +43,7 @@ extension WriteAheadLog {
         limit: segment.sealed?.length ?? place.offset, maxRecordBytes: options.maxRecordBytes)
       item = try reader.next()
     } catch { throw .storage(error) }
-    guard case .record(_, place.sequence, let prefix) = item, prefix.kind == .checkpoint else {
+    guard case .record(place.offset, place.sequence, let prefix) = item, prefix.kind == .checkpoint else {
       throw .damaged(segment: place.segment, offset: place.offset, sequence: place.sequence, reason: "not the checkpoint the log names")
     }
     let payload = reader.payload.withUnsafeReader { reader -> [UInt8]? in
@@ -70,6 +70,8 @@ public struct WALFollower: AsyncSequence, Sendable {
     private let pin: WALPin?
     private var last: SequenceNumber
     private var reader: WALReader?
+    /// Everything durable up to here has been read.
+    private var seen: SequenceNumber = 0
 
     init(log: WriteAheadLog, after: SequenceNumber, pin: WALPin?) {
       self.log = log
@@ -85,12 +87,14 @@ public struct WALFollower: AsyncSequence, Sendable {
           pin?.advance(to: last)
           return entry
         }
-        guard let commit = log.commit, try await Self.waitForMore(than: Swift.max(last, log.durableSequence), commit, log) else { return nil }
+        guard let commit = log.commit, try await Self.waitForMore(than: Swift.max(last, seen), commit, log) else { return nil }
       }
     }
 
     private mutating func read() throws(WALError) -> WALEntry? {
       try pin?.check()
+      // Before the end is asked for: what becomes durable in between is then waited for in vain rather than missed.
+      seen = log.durableSequence
       let end = log.end(durably: true)
       if reader == nil {
         let lowWater = log.segments.lowWater

@@ -11,9 +11,11 @@ extension WriteAheadLog {
       throw .truncateBeyondEnd(requested: sequence, last: commit.submittedSequence)
     }
     do throws(CommitError) { try commit.wait(for: sequence, durably: true) } catch { throw WALError(error, directory) }
-    if sequence > segments.lowWater {
+    // Another caller's higher mark may not be on the device yet.
+    if sequence > segments.durableLowWater {
       try place(truncation: sequence)
       do throws(CommitError) { try commit.flush() } catch { throw WALError(error, directory) }
+      segments.raise(durableLowWater: sequence)
     }
     do throws(DiskError) { try segments.reclaim() } catch { throw .storage(error) }
   }
@@ -21,10 +23,8 @@ extension WriteAheadLog {
   /// Keeps the records after `sequence` on disk for a slow reader, whatever is truncated, as long as they are no more than `maxBytes`;
   /// then the pin is lost and its reader told. Pins do not outlive the log object.
   public func pin(at sequence: SequenceNumber, name: String, maxBytes: Int) throws(WALError) -> WALPin {
-    let lowWater = segments.lowWater
-    guard sequence >= lowWater else { throw .sequenceTruncated(first: lowWater + 1) }
     _ = try writer()
-    return WALPin(log: self, name: name, sequence: sequence, maxBytes: maxBytes)
+    return try WALPin(log: self, name: name, sequence: sequence, maxBytes: maxBytes)
   }
 
   /// What the log has done and holds.
@@ -72,10 +72,10 @@ public final class WALPin: Sendable {
   public let name: String
   private let log: WriteAheadLog
 
-  init(log: WriteAheadLog, name: String, sequence: SequenceNumber, maxBytes: Int) {
+  init(log: WriteAheadLog, name: String, sequence: SequenceNumber, maxBytes: Int) throws(WALError) {
     self.log = log
     self.name = name
-    log.segments.add(pin: ObjectIdentifier(self), .init(name: name, sequence: sequence, maxBytes: maxBytes))
+    try log.segments.add(pin: ObjectIdentifier(self), .init(name: name, sequence: sequence, maxBytes: maxBytes))
   }
 
   deinit { log.segments.remove(pin: ObjectIdentifier(self)) }

@@ -90,6 +90,8 @@ public final class WriteAheadLog: Sendable {
       logID: scan.logID ?? LogID(high: options.entropy(), low: options.entropy()), segments: scan.segments, lowWater: scan.lowWater,
       checkpoint: scan.checkpoint, free: scan.free)
     do throws(DiskError) {
+      // A killed process may have left names that a power loss still takes back; only a durably free file may be overwritten.
+      if !scan.free.isEmpty { try fileSystem.syncDirectory(directory) }
       let predecessor =
         try scan.repair(segments, on: fileSystem) ?? SealedSegment(number: 0, firstSequence: 0, lastSequence: 0, length: 0)
       let first = scan.lastSequence + 1
@@ -131,16 +133,24 @@ public final class WriteAheadLog: Sendable {
   /// Makes everything appended so far durable; blocks no thread.
   public func sync() async throws(WALError) {
     let commit = try writer()
-    do { try await commit.wait(for: commit.submittedSequence, durably: true) } catch { throw WALError(error, directory) }
+    do throws(CommitError) {
+      try commit.checkOpen()
+      try await commit.wait(for: commit.submittedSequence, durably: true)
+    } catch { throw WALError(error, directory) }
   }
 
   /// Makes everything durable, ends the segment so that the next opening need not search for the log's end, and gives the directory free.
   /// A log that has failed closes too and throws its failure. Afterwards everything throws `.closed`.
   public func close() throws(WALError) {
     guard let commit else { return }
-    defer { lock?.unlock() }
     do {
-      let end = try commit.close()
+      let end: (active: PreparedSegment, end: UInt64, firstSequence: UInt64, prepared: PreparedSegment?)
+      do { end = try commit.close() } catch {
+        // Whoever closed first still writes the seal.
+        if case .closed = error {} else { lock?.unlock() }
+        throw error
+      }
+      defer { lock?.unlock() }
       do throws(DiskError) {
         try seal(end.active, at: end.end, lastSequence: lastSequence, prepared: end.prepared)
       } catch { throw WALError.storage(error) }
@@ -153,7 +163,10 @@ public final class WriteAheadLog: Sendable {
 
   private func seal(_ active: PreparedSegment, at end: UInt64, lastSequence: UInt64, prepared: PreparedSegment?) throws(DiskError) {
     let seal = Seal(lastSequence: lastSequence, digest: segments.frames.digest, reason: .closed)
-    let bytes = seal.encoded(at: end, seed: Frame.seed(salt: active.salt, segment: active.number))
+    let alignment = UInt64(options.padGroups)
+    let place = (end + alignment - 1) / alignment * alignment
+    let gap = [UInt8](repeating: 0, count: Int(place - end))
+    let bytes = gap + seal.encoded(at: place, seed: Frame.seed(salt: active.salt, segment: active.number))
     try active.file.write(bytes, at: end)
     try active.file.truncate(to: end + UInt64(bytes.count))
     try active.file.sync(.full)

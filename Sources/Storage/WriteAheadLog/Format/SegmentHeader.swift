@@ -7,6 +7,8 @@ struct SegmentHeader: Sendable, Hashable {
   static let magic = Array("STRWAL01".utf8)
   static let version: UInt16 = 1
   static let bytes = 4096
+  /// Beyond any log's reach; keeps arithmetic on what a file says from overflowing.
+  static let maxSequence: UInt64 = 1 << 62
 
   var logID: LogID
   var number: UInt64
@@ -84,7 +86,27 @@ struct SegmentHeader: Sendable, Hashable {
     if sequence > 0 { checkpoint = CheckpointPlace(sequence: sequence, segment: sector.load(at: 104), offset: sector.load(at: 112)) }
     createdMilliseconds = sector.load(at: 120)
     isRecycled = (sector.load(at: 128) as UInt32) & 1 != 0
-    guard number > 0, firstSequence > 0 else { throw .damagedHeader(path, reason: "segment and sequence numbers start at 1") }
+    try checkSense(path)
+  }
+
+  /// Refuses what no writer writes, whatever its checksum says.
+  private func checkSense(_ path: FilePath) throws(WALError) {
+    guard number > 0, firstSequence > 0, firstSequence <= Self.maxSequence, lowWater < firstSequence else {
+      throw .damagedHeader(path, reason: "segment \(number), sequence \(firstSequence), low-water mark \(lowWater)")
+    }
+    guard predecessor.number == 0 || predecessor.lastSequence == firstSequence - 1, predecessor.number < number else {
+      throw .damagedHeader(path, reason: "the predecessor is said to be segment \(predecessor.number) up to \(predecessor.lastSequence)")
+    }
+    if let checkpoint, checkpoint.sequence >= firstSequence || checkpoint.offset < UInt64(Self.bytes) || checkpoint.offset >> 62 > 0 {
+      throw .damagedHeader(path, reason: "a checkpoint at \(checkpoint.offset) of segment \(checkpoint.segment)")
+    }
+    guard [1, 512, 4096].contains(groupAlignment) else { throw .damagedHeader(path, reason: "groups aligned to \(groupAlignment)") }
+  }
+
+  /// Where a group that follows `offset` begins.
+  func aligned(_ offset: UInt64) -> UInt64 {
+    let alignment = UInt64(groupAlignment)
+    return (offset + alignment - 1) / alignment * alignment
   }
 
   init(logID: LogID, number: UInt64, salt: UInt64, firstSequence: UInt64) {

@@ -46,6 +46,8 @@ struct CommitState {
   var spare: [CommitGroup] = []
   /// Somebody leads a pass.
   var isCommitting = false
+  /// The number of the last pass that has ended.
+  var endedPass: UInt64 { isCommitting ? pass - 1 : pass }
   /// The leader has taken its groups: what is submitted now belongs to the next pass.
   var isTaken = false
   var passMustSync = false
@@ -53,9 +55,9 @@ struct CommitState {
   /// Blocked waiters of even and odd passes.
   var blocked = (0, 0)
   var pendingBytes = 0
-  /// Monotonic time of the oldest operation that `.batched` has yet to sync.
-  var batchedSince: UInt64?
-  /// The commit thread sleeps until `batchedSince` is due.
+  /// Monotonic time at which operations acknowledged without a sync have to be synced.
+  var batchDeadline: UInt64?
+  /// The commit thread sleeps until `batchDeadline`.
   var isArmed = false
   /// Preparing a segment in advance failed; only somebody who needs it tries again.
   var prefetchFailed = false
@@ -94,8 +96,8 @@ struct CommitState {
   var submitted: UInt64 { nextSequence - 1 }
 
   func checkOpen() throws(CommitError) {
-    if let failure { throw failure }
     if isClosed { throw .closed }
+    if let failure { throw failure }
   }
 
   // MARK: Placing
@@ -125,7 +127,7 @@ struct CommitState {
     _ bytes: Int, _ operations: Int, _ durability: Durability, _ options: GroupCommit.Options, _ source: any SegmentSource,
     _ encode: (UnsafeMutableRawBufferPointer, Placement) -> Int
   ) -> CommitTicket {
-    if offset >= options.segmentBytes { rotate(source) }
+    if offset >= options.segmentBytes { rotate(source, alignment: options.groupAlignment) }
     if filling.count == 0, options.groupAlignment > 1 { align(to: options.groupAlignment) }
     let first = nextSequence
     let last = first + UInt64(operations) - 1
@@ -143,19 +145,24 @@ struct CommitState {
       case .batched(let count, _): last - min(last, max(forced, durable)) >= UInt64(max(1, count))
       case .none: false
       }
+    // A deadline stands until a pass takes what it is for: nobody need wait for the operation that forces the sync.
     if mustBeDurable {
       forced = last
-      batchedSince = nil
-    } else if case .batched = durability, batchedSince == nil {
-      batchedSince = MonotonicClock.now()
+    } else if case .batched(_, let interval) = durability {
+      let deadline = MonotonicClock.now() &+ UInt64(max(0, interval.nanoseconds))
+      if deadline < batchDeadline ?? .max {
+        batchDeadline = deadline
+        isArmed = false
+      }
     }
     counters.operations += UInt64(operations)
     return CommitTicket(first: first, last: last, mustBeDurable: mustBeDurable)
   }
 
   /// Ends the active segment and makes the prepared one active.
-  private mutating func rotate(_ source: any SegmentSource) {
+  private mutating func rotate(_ source: any SegmentSource, alignment: UInt64) {
     guard let next else { preconditionFailure("rotation without a prepared segment") }
+    if filling.count == 0, alignment > 1 { align(to: alignment) }
     let placement = Placement(segment: active.number, salt: active.salt, offset: offset, sequence: nextSequence, durableSequence: durable)
     let used = source.seal(filling.reserve(source.sealBytes), at: placement)
     filling.commit(used)
@@ -205,9 +212,10 @@ struct CommitState {
     inFlight = ended
     inFlight.append(filling)
     ended.removeAll(keepingCapacity: true)
-    passMustSync = forced > durable || mustSync
+    // Groups that end a segment are synced in any case.
+    passMustSync = forced > max(durable, inFlight.last { $0.seals != nil }?.lastSequence ?? 0) || mustSync
     mustSync = false
-    if passMustSync { batchedSince = nil }
+    if passMustSync { batchDeadline = nil }
     filling = freshGroup()
     counters.passes += 1
   }
@@ -218,7 +226,7 @@ struct CommitState {
     /// The condition one of whose waiters is to lead next.
     var successor: Int?
     var wakesThread = false
-    var callbacks: [CommitCallback]
+    var callbacks: [@Sendable (CommitError?) -> Void]
     var failure: CommitError?
   }
 
@@ -247,7 +255,7 @@ struct CommitState {
       callbacks: due, failure: nil)
   }
 
-  private mutating func takeCallbacks() -> [CommitCallback] {
+  private mutating func takeCallbacks() -> [@Sendable (CommitError?) -> Void] {
     var due: [CommitCallback] = []
     if !callbacks.isEmpty {
       due = callbacks.filter { isReached($0.sequence, durably: $0.durably) }
@@ -264,13 +272,13 @@ struct CommitState {
         due.append(observer)
       }
     }
-    return due
+    return due.map(\.run)
   }
 
   /// Everything anybody waits to be told, for telling them that it will not come.
-  mutating func takeAllCallbacks() -> [CommitCallback] {
-    defer { (callbacks, observers) = ([], [:]) }
-    return callbacks + observers.values
+  mutating func takeAllCallbacks() -> [@Sendable (CommitError?) -> Void] {
+    defer { (callbacks, observers, roomCallbacks) = ([], [:], []) }
+    return (callbacks + observers.values).map(\.run) + roomCallbacks.map(\.run)
   }
 
   /// Whether `sequence` is acknowledged, or durable where that is asked for.
@@ -281,7 +289,7 @@ struct CommitState {
     guard options.usesThread, !isThreadTold, failure == nil, !isClosed else { return false }
     if !callbacks.isEmpty || !roomCallbacks.isEmpty || pendingBytes >= options.writeBehindBytes { return true }
     if wantsSegment(options) { return true }
-    return batchedSince != nil && !isArmed
+    return batchDeadline != nil && !isArmed
   }
 
   /// Whether it is time to prepare the next segment in advance.

@@ -75,16 +75,15 @@ extension GroupCommit {
       state.claimPass()
       return .lead
     }
-    return .sleep(until: due ?? .max)
+    return .sleep(until: due == 0 ? .max : due ?? .max)
   }
 
   /// When the batched operations have to be synced: 0 where that is at once, `nil` for none.
   private func batchDeadline(_ state: inout CommitState) -> UInt64? {
-    guard let since = state.batchedSince, case .batched(_, let interval) = options.durability else {
+    guard let deadline = state.batchDeadline else {
       state.isArmed = false
       return nil
     }
-    let deadline = since &+ UInt64(max(0, interval.nanoseconds))
     state.isArmed = deadline > MonotonicClock.now()
     return state.isArmed ? deadline : 0
   }

@@ -38,6 +38,11 @@ extension GroupCommit {
     try wait(for: submittedSequence, durably: true)
   }
 
+  /// Throws where nothing more is taken.
+  package func checkOpen() throws(CommitError) {
+    try monitor.withLock { (state) throws(CommitError) in try state.checkOpen() }
+  }
+
   /// Suspends until the submission is acknowledged under its durability; blocks no thread.
   package func wait(for ticket: CommitTicket) async throws(CommitError) {
     try await wait(for: ticket.last, durably: ticket.mustBeDurable)
@@ -94,15 +99,22 @@ extension GroupCommit {
 
   /// Makes everything submitted so far durable, also what took no sequence.
   package func flush() throws(CommitError) {
+    var target: UInt64?
     let leads = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<Bool> in
+      if let target, state.endedPass >= target, state.failure == nil { return .done(false) }
       try state.checkOpen()
+      if target == nil {
+        // Any pass that takes its groups from here on will do, whoever leads it.
+        state.mustSync = true
+        target = state.isCommitting && !state.isTaken ? state.pass : state.pass + 1
+      }
       if state.isCommitting { return .wait(on: CommitState.room) }
-      state.mustSync = true
       state.claimPass()
       return .done(true)
     })
-    if leads { runPass() }
-    try monitor.withLock { (state) throws(CommitError) in try state.checkOpen() }
+    guard leads else { return }
+    runPass()
+    if let failure { throw failure }
   }
 
   /// Where what is written, or durable, ends.
@@ -153,21 +165,33 @@ extension GroupCommit {
   /// The active segment's file and the prepared one, if any, are the caller's to close.
   package func close() throws(CommitError) -> (active: PreparedSegment, end: UInt64, firstSequence: UInt64, prepared: PreparedSegment?) {
     var failure: CommitError?
-    do { try sync() } catch { failure = error }
-    if case .closed? = failure { throw .closed }
-    let (orphans, refused) = monitor.withLock { state in
-      state.isClosed = true
-      defer { state.roomCallbacks = [] }
-      return (state.takeAllCallbacks(), state.roomCallbacks)
+    var orphans: [@Sendable (CommitError?) -> Void] = []
+    // Others submit until the very end: the log closes in the moment when everything is durable and no pass runs.
+    while true {
+      let leads = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<Bool> in
+        if state.isClosed { throw .closed }
+        if state.isCommitting { return .wait(on: CommitState.room) }
+        failure = state.failure
+        if failure == nil, state.pendingBytes > 0 || state.durable < state.submitted || state.mustSync {
+          state.forced = state.submitted
+          state.mustSync = true
+          state.claimPass()
+          return .done(true)
+        }
+        state.isClosed = true
+        orphans = state.takeAllCallbacks()
+        return .done(false)
+      })
+      guard leads else { break }
+      runPass()
     }
     stopThread()
     for condition in 0..<CommitState.conditions { monitor.broadcast(condition) }
-    for callback in orphans { callback.run(failure ?? .closed) }
-    for callback in refused { callback.run(failure ?? .closed) }
-    let (last, isIdle) = monitor.withLock { state in ((state.active, state.offset, state.activeFirst, state.next), !state.isCommitting) }
-    if !isIdle {
-      _ = monitor.wait(on: CommitState.room) { (state) -> Void? in state.isCommitting ? nil : () }
-    }
+    for callback in orphans { callback(failure ?? .closed) }
+    // Whoever prepares a segment is let finish.
+    let last = monitor.wait(choosing: { state in
+      state.isPreparing ? .wait(on: CommitState.room) : .done((state.active, state.offset, state.activeFirst, state.next))
+    })
     if let failure { throw failure }
     return last
   }

@@ -223,7 +223,7 @@ package final class GroupCommit: Sendable {
       if let successor = outcome.successor { monitor.signal(successor) }
       if outcome.wakesThread { wakeThread() }
     }
-    for callback in outcome.callbacks { callback.run(outcome.failure) }
+    for callback in outcome.callbacks { callback(outcome.failure) }
   }
 
   private func write(_ groups: [CommitGroup], mustSync: Bool) throws(DiskError) {

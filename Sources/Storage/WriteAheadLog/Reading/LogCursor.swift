@@ -69,13 +69,13 @@ final class LogCursor {
       if damage.isEmpty, seal.digest != reader.digest || seal.lastSequence != last {
         try fault(segment, offset, length: UInt64(Seal.bytes), "the seal does not match what precedes it")
       }
-      return advance()
+      return try advance()
     case .end: return try goesOn(segment, reader)
     case .bad(let offset, let reason):
       let later: UInt64?
       do throws(DiskError) { later = try reader.survey(from: offset + 1)?.first } catch { throw .storage(error) }
       try fault(segment, offset, length: (later ?? reader.limit) - offset, reason.text)
-      guard let later else { return advance() }
+      guard let later else { return try advance() }
       reader.skip(to: later)
       return true
     }
@@ -91,8 +91,9 @@ final class LogCursor {
       reader.refresh()
       return true
     }
+    try checkPresence(of: segment.number)
     try fault(segment, reader.validEnd, length: 0, "the segment has no end")
-    return advance()
+    return try advance()
   }
 
   private func fault(_ segment: LogSegments.Segment, _ offset: UInt64, length: UInt64, _ reason: String) throws(WALError) {
@@ -105,17 +106,29 @@ final class LogCursor {
     if let reader { return reader }
     guard let segment, segment.number <= end.segment else { return nil }
     let file: any File
-    do throws(DiskError) { file = try segments.fileSystem.open(segment.path, .read) } catch { throw .storage(error) }
+    do throws(DiskError) { file = try segments.fileSystem.open(segment.path, .read) } catch {
+      try checkPresence(of: segment.number)
+      throw .storage(error)
+    }
     let opened = SegmentReader(file: file, header: segment.header, limit: limit(of: segment.number), maxRecordBytes: options.maxRecordBytes)
     reader = opened
     return opened
   }
 
-  private func advance() -> Bool {
-    guard let present = segment, let next = segments.continueReading(after: present.number) else { return false }
+  private func advance() throws(WALError) -> Bool {
+    guard let present = segment, present.number < end.segment else { return false }
+    guard let next = segments.continueReading(after: present.number, overGaps: salvages) else {
+      try checkPresence(of: present.number + 1)
+      return false
+    }
     segment = next
     reader = nil
     return true
+  }
+
+  /// A reader that a truncation has overtaken is told so.
+  private func checkPresence(of number: UInt64) throws(WALError) {
+    if let first = segments.segments.first, number < first.number { throw .sequenceTruncated(first: segments.lowWater + 1) }
   }
 
   private func limit(of number: UInt64) -> UInt64 {

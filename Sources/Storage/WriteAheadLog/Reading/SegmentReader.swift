@@ -19,11 +19,16 @@ final class SegmentReader {
     /// Zeros where a frame would begin.
     case unwritten
     case invalid(String)
+    /// Intact so far, and more than the reader may take.
+    case overLimit(Int)
+
+    var isOverLimit: Bool { if case .overLimit = self { true } else { false } }
 
     var text: String {
       switch self {
       case .unwritten: "nothing is written there"
       case .invalid(let text): text
+      case .overLimit(let limit): "a record over the limit of \(limit) bytes; open with a larger maxRecordBytes"
       }
     }
   }
@@ -131,7 +136,8 @@ final class SegmentReader {
       case .middle where start != nil, .last where start != nil:
         guard own == sequence else { return .bad(offset: here, reason: .invalid("a fragment of another record")) }
         guard assembledCount + payload.count <= maxRecordBytes else {
-          return .bad(offset: here, reason: .invalid("a record over the limit of \(maxRecordBytes) bytes"))
+          position = here
+          return .bad(offset: here, reason: .overLimit(maxRecordBytes))
         }
         assemble(payload)
         extend(digest: at)
@@ -149,7 +155,8 @@ final class SegmentReader {
 
   private func finish(_ start: UInt64, _ sequence: UInt64, _ end: UInt64) -> Item {
     let parsed = payload.withUnsafeReader { reader in try? LogicalRecord.readPrefix(&reader) }
-    guard let prefix = parsed ?? nil, sequence.addingReportingOverflow(prefix.count).overflow == false else {
+    guard let prefix = parsed ?? nil, sequence > 0, sequence <= SegmentHeader.maxSequence, prefix.count <= SegmentHeader.maxSequence else {
+      position = start
       return .bad(offset: start, reason: .invalid("malformed record"))
     }
     position = end
@@ -194,6 +201,11 @@ final class SegmentReader {
       guard have >= Frame.headerBytes else { return .invalid(have == 0 ? .unwritten : .invalid("\(have) bytes of a frame header")) }
       let header = UnsafeRawBufferPointer(start: chunk + Int(at - chunkStart), count: have)
       if header.loadUnaligned(as: UInt64.self) == 0, header.loadUnaligned(fromByteOffset: 8, as: UInt64.self) == 0 {
+        // A seal goes to the next block where this one has no room for it.
+        if isStart, room < Seal.bytes {
+          at += UInt64(room)
+          continue
+        }
         let alignment = UInt64(self.header.groupAlignment)
         guard isStart, alignment > 1, at % alignment != 0 else { return .invalid(.unwritten) }
         at += min(alignment - at % alignment, UInt64(room))
@@ -201,6 +213,10 @@ final class SegmentReader {
       }
       let found = Self.verify(header, room: room, at: at, seed: seed)
       if case .valid = found { return found }
+      if isStart, let gap = paddingBytes(header, at: at) {
+        at += UInt64(gap)
+        continue
+      }
       // An unknown kind that says it may be skipped is passed over when its checksum holds.
       if let length = Self.skippable(header, room: room, at: at, seed: seed) {
         at += UInt64(Frame.headerBytes + length)
@@ -208,6 +224,13 @@ final class SegmentReader {
       }
       return found
     }
+  }
+
+  /// The zeros at `at` up to where the next group begins, where they are fewer than a frame's header.
+  private func paddingBytes(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) -> Int? {
+    let gap = Int(header.aligned(offset) - offset)
+    guard gap > 0, gap < Frame.headerBytes, bytes[..<gap].allSatisfy({ $0 == 0 }) else { return nil }
+    return gap
   }
 
   private static func verify(_ bytes: UnsafeRawBufferPointer, room: Int, at offset: UInt64, seed: UInt32) -> Found {
@@ -270,7 +293,10 @@ final class SegmentReader {
         at += bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self) == 0 ? 8 : 1
         continue
       }
-      guard bytes[6] >= 1, bytes[6] <= 5, case .valid(let kind, let sequence, let payload) = Self.verify(bytes, room: room, at: at, seed: seed)
+      // Only what could be a frame of this segment is worth a checksum: sequences begin with the header's, and each takes a byte or more.
+      let number = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+      guard bytes[6] >= 1, bytes[6] <= 5, bytes[7] == 0, number &- header.firstSequence <= at,
+        case .valid(let kind, let sequence, let payload) = Self.verify(bytes, room: room, at: at, seed: seed)
       else {
         at += 1
         continue

@@ -59,7 +59,8 @@ public final class WALReader {
           let first = try reader.readBytes(Int(clamping: try reader.readVarint64()))
           let second = code == LogicalRecord.Operation.put ? try reader.readBytes(Int(clamping: try reader.readVarint64())) : RawSpan()
           let sequence = found.sequence + index
-          if sequence > after, let operation = WALOperation(code: code) { try body(sequence, operation, first, second) }
+          guard let operation = WALOperation(code: code) else { throw DecodeError.malformed(at: reader.offset, field: "operation \(code)") }
+          if sequence > after { try body(sequence, operation, first, second) }
         }
       } catch is DecodeError {
         throw WALError.damaged(
@@ -94,7 +95,8 @@ public final class WALReader {
       case LogicalRecord.Operation.checkpoint:
         guard deliversControl else { return [] }
         content = .checkpoint(first)
-      default: content = .operation(.application(kind: code, payload: first))
+      case LogicalRecord.Operation.firstApplicationKind...: content = .operation(.application(kind: code, payload: first))
+      default: throw DecodeError.malformed(at: reader.offset, field: "operation \(code)")
       }
       entries.append(
         WALEntry(sequence: found.sequence + index, content: content, segment: segment, offset: found.offset, batch: batch))

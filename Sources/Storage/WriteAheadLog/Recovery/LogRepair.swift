@@ -10,20 +10,22 @@ extension LogScan {
     try keepAside(last, from: end, on: fileSystem)
     let file = try fileSystem.open(last.path, .readWrite)
     var length = end.length
+    var position = end.unprovenFrom
+    while position < end.length {
+      let part = try file.readExactly(at: position, count: Int(min(1 << 20, end.length - position)))
+      try file.write(part, at: position)
+      position += UInt64(part.count)
+    }
     if !end.isSealed {
-      var position = end.unprovenFrom
-      while position < end.length {
-        let part = try file.readExactly(at: position, count: Int(min(1 << 20, end.length - position)))
-        try file.write(part, at: position)
-        position += UInt64(part.count)
-      }
-      let seal = end.seal.encoded(at: end.length, seed: Frame.seed(salt: last.header.salt, segment: last.number))
+      let place = last.header.aligned(end.length)
+      let seal = end.seal.encoded(at: place, seed: Frame.seed(salt: last.header.salt, segment: last.number))
       // The seal overwrites torn bytes; what may be left of them behind it must not be read as part of a successor's handover.
       try file.truncate(to: end.length)
-      try file.write(seal, at: end.length)
-      length = end.length + UInt64(seal.count)
-      try file.sync(.full)
+      try file.write(seal, at: place)
+      length = place + UInt64(seal.count)
     }
+    // A seal too may be in the kernel's memory only, left by a process that was killed; the successor's header will vouch for it.
+    try file.sync(.full)
     let sealed = SealedSegment(
       number: last.number, firstSequence: last.header.firstSequence, lastSequence: end.seal.lastSequence, length: length)
     segments.note(recovered: sealed, seal: end.seal, file: file, end: length)

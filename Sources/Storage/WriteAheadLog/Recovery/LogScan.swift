@@ -34,7 +34,7 @@ struct LogScan {
     report = RecoveryReport(mode: options.recovery)
     let began = MonotonicClock.now()
     do {
-      let found = try Self.headers(directory, fileSystem, &self)
+      let found = try headers(directory, fileSystem, options)
       if let last = found.last {
         logID = last.header.logID
         for segment in found where segment.header.logID != logID { throw WALError.wrongLog(segment.path) }
@@ -50,23 +50,31 @@ struct LogScan {
     report.nanoseconds = MonotonicClock.now() - began
   }
 
-  private static func headers(_ directory: FilePath, _ fileSystem: any FileSystem, _ scan: inout LogScan) throws -> [LogSegments.Segment] {
+  private mutating func headers(_ directory: FilePath, _ fileSystem: any FileSystem, _ options: WALOptions) throws -> [LogSegments.Segment] {
     var found: [UInt64: LogSegments.Segment] = [:]
     for name in try fileSystem.list(directory) {
       let path = directory.appending(name)
-      if SegmentName.isFree(name) {
-        scan.free.append(name)
+      if SegmentName.isFree(name), options.recovery != .salvage {
+        free.append(name)
       } else if SegmentName.looksLikeSegment(name) {
         guard let parsed = SegmentName.parse(name) else { throw WALError.unrecognizedFile(path) }
         let file = try fileSystem.open(path, .read)
-        let header = try SegmentHeader(try file.read(at: 0, count: SegmentHeader.bytes), path: path)
+        let header: SegmentHeader
+        do { header = try SegmentHeader(try file.read(at: 0, count: SegmentHeader.bytes), path: path) } catch let error as WALError {
+          // Without the salt nothing in the file can be verified.
+          guard options.recovery == .salvage, case .damagedHeader(_, let reason) = error else { throw error }
+          report.damage.append(
+            DamagedRegion(
+              segment: parsed.number, offset: 0, length: try file.size(), firstLostSequence: parsed.firstSequence, reason: "damaged header: \(reason)"))
+          continue
+        }
         try file.close()
         guard header.number == parsed.number, header.firstSequence == parsed.firstSequence else { throw WALError.unrecognizedFile(path) }
         guard found[header.number] == nil else { throw WALError.duplicateSegment(header.number) }
         found[header.number] = LogSegments.Segment(header: header, path: path, sealed: nil)
-        scan.report.bytesScanned += UInt64(SegmentHeader.bytes)
+        report.bytesScanned += UInt64(SegmentHeader.bytes)
       } else if name != LogFiles.lock {
-        scan.report.foreignFiles.append(name)
+        report.foreignFiles.append(name)
       }
     }
     return found.values.sorted { $0.number < $1.number }
@@ -84,6 +92,7 @@ struct LogScan {
       row.append(segment)
     }
     row.reverse()
+    if options.recovery == .salvage { return try salvage(found, fileSystem, options) }
     leftovers = found.dropLast(row.count).map(\.path)
     if row[0].header.firstSequence > lowWater + 1 {
       let missing = row[0].header
@@ -96,12 +105,39 @@ struct LogScan {
       row[index].sealed = try Self.checkSeal(row[index], successor: row[index + 1].header, fileSystem, &report, options)
     }
     if options.recovery == .pointInTime { try cutAtFirstDamage(&row, fileSystem, options) }
-    if let end {
-      let last = row[row.count - 1].header
-      row[row.count - 1].sealed = SealedSegment(
-        number: last.number, firstSequence: last.firstSequence, lastSequence: lastSequence, length: end.length)
-    }
+    take(row)
+  }
+
+  /// Keeps `row` as the log's segments, the last of them ended where the scan found its end.
+  private mutating func take(_ row: [LogSegments.Segment]) {
     segments = row
+    guard let end, let last = row.last?.header else { return }
+    segments[row.count - 1].sealed = SealedSegment(
+      number: last.number, firstSequence: last.firstSequence, lastSequence: lastSequence, length: end.length)
+  }
+
+  /// Takes every segment there is and reports what lacks between them.
+  private mutating func salvage(_ found: [LogSegments.Segment], _ fileSystem: any FileSystem, _ options: WALOptions) throws {
+    var row = found
+    for index in row.indices.dropLast() {
+      let (segment, next) = (row[index], row[index + 1].header)
+      if segment.number + 1 == next.number {
+        row[index].sealed = try Self.checkSeal(segment, successor: next, fileSystem, &report, options)
+        continue
+      }
+      let size = try fileSystem.status(segment.path)?.size ?? 0
+      row[index].sealed = SealedSegment(
+        number: segment.number, firstSequence: segment.header.firstSequence, lastSequence: next.firstSequence - 1, length: size)
+      reportMissing(segment.number + 1, from: segment.header.firstSequence)
+    }
+    if let first = row.first?.header, first.firstSequence > lowWater + 1 { reportMissing(first.number - 1, from: lowWater + 1) }
+    take(row)
+  }
+
+  private mutating func reportMissing(_ number: UInt64, from sequence: UInt64) {
+    guard !report.damage.contains(where: { $0.segment == number && $0.offset == 0 }) else { return }
+    report.damage.append(
+      DamagedRegion(segment: number, offset: 0, length: 0, firstLostSequence: sequence, reason: "the segment is missing"))
   }
 
   /// Checks that a segment ends as its successor's header says.
@@ -114,7 +150,7 @@ struct LogScan {
     let sealOffset = facts.length &- UInt64(Seal.bytes)
     var reason = "the end its successor names is missing"
     if facts.number == segment.number, facts.length >= UInt64(SegmentHeader.bytes + Seal.bytes), facts.length < 1 << 62,
-      successor.firstSequence == facts.lastSequence + 1
+      successor.firstSequence == facts.lastSequence &+ 1
     {
       let file = try fileSystem.open(segment.path, .read)
       let reader = SegmentReader(
@@ -149,25 +185,27 @@ struct LogScan {
       case .seal(let seal, let offset):
         guard seal.lastSequence == lastSequence, seal.digest == reader.digest || options.recovery == .salvage else {
           try damage(segment, offset, reader.expected ?? 0, "the seal does not match what precedes it", size, options)
+          finish(reader.digest, at: offset, tail)
           break scanning
         }
-        if case .seal(let handover, _) = try reader.next(), handover.reason == .handover {
-          throw WALError.missingSegment(segment.number + 1, sequence: lastSequence + 1)
-        }
         report.wasClosed = seal.reason == .closed
-        end = End(seal: seal, length: offset + UInt64(Seal.bytes), isSealed: true, unprovenFrom: offset)
+        end = End(seal: seal, length: offset + UInt64(Seal.bytes), isSealed: true, unprovenFrom: min(tail.offset ?? offset, offset))
+        if case .seal(let handover, _) = try reader.next(), handover.reason == .handover {
+          guard options.recovery == .salvage else { throw WALError.missingSegment(segment.number + 1, sequence: lastSequence + 1) }
+          reportMissing(segment.number + 1, from: lastSequence + 1)
+        }
         break scanning
       case .end:
-        finish(segment, reader, tail)
+        finish(reader.digest, at: reader.validEnd, tail)
         break scanning
       case .bad(let offset, let reason):
         let validEnd = reader.validEnd
         let digest = reader.digest
         let lost = lastSequence + 1
         let later = try reader.survey(from: offset)
-        if let later, later.watermark >= lost {
+        if reason.isOverLimit || later.map({ $0.watermark >= lost }) ?? false {
           try damage(segment, offset, lost, reason.text, size, options)
-          if options.recovery == .salvage {
+          if let later, options.recovery == .salvage {
             reader.skip(to: later.first > offset ? later.first : later.first + 1)
             continue scanning
           }
@@ -176,10 +214,7 @@ struct LogScan {
           if later != nil || !segment.header.isRecycled { report.tornBytes = last - validEnd }
           if options.recovery == .absolute, report.tornBytes > 0 { throw WALError.tornTail(segment: segment.number, offset: offset) }
         }
-        end = End(
-          seal: Seal(lastSequence: lastSequence, digest: digest, reason: .recovered), length: validEnd, isSealed: false,
-          unprovenFrom: min(tail.offset ?? validEnd, validEnd))
-        report.wasClosed = false
+        finish(digest, at: validEnd, tail)
         break scanning
       }
     }
@@ -190,8 +225,9 @@ struct LogScan {
   private mutating func cutAtFirstDamage(
     _ row: inout [LogSegments.Segment], _ fileSystem: any FileSystem, _ options: WALOptions
   ) throws {
-    for index in row.indices.dropLast() {
+    for index in row.indices.dropLast() where row[index].sealed?.lastSequence ?? .max > lowWater {
       let segment = row[index]
+      var newest = segment.header.checkpoint
       let file = try fileSystem.open(segment.path, .read)
       let reader = SegmentReader(
         file: file, header: segment.header, limit: segment.sealed?.length ?? 0, maxRecordBytes: options.maxRecordBytes)
@@ -199,7 +235,9 @@ struct LogScan {
       var fault: (offset: UInt64, reason: String)?
       reading: while true {
         switch try reader.next() {
-        case .record(_, let sequence, let prefix): last = sequence + prefix.count - 1
+        case .record(let offset, let sequence, let prefix):
+          last = sequence + prefix.count - 1
+          if prefix.kind == .checkpoint { newest = CheckpointPlace(sequence: sequence, segment: segment.number, offset: offset) }
         case .seal(let seal, let offset):
           if seal.lastSequence != last || seal.digest != reader.digest { fault = (offset, "the seal does not match what precedes it") }
           break reading
@@ -221,18 +259,21 @@ struct LogScan {
         seal: Seal(lastSequence: last, digest: reader.digest, reason: .recovered), length: reader.validEnd, isSealed: false,
         unprovenFrom: reader.validEnd)
       lastSequence = last
-      if let place = checkpoint, place.sequence > last { checkpoint = nil }
+      checkpoint = newest
+      // What was given up stays given up, as far as the log now reaches.
+      lowWater = min(lowWater, last)
       setAside = Array(row[(index + 1)...])
       row.removeSubrange((index + 1)...)
       return
     }
   }
 
-  private mutating func finish(_ segment: LogSegments.Segment, _ reader: SegmentReader, _ tail: UnprovenTail) {
+  /// The last segment ends at `length` without a seal.
+  private mutating func finish(_ digest: UInt32, at length: UInt64, _ tail: UnprovenTail) {
     report.wasClosed = false
     end = End(
-      seal: Seal(lastSequence: lastSequence, digest: reader.digest, reason: .recovered), length: reader.validEnd, isSealed: false,
-      unprovenFrom: min(tail.offset ?? reader.validEnd, reader.validEnd))
+      seal: Seal(lastSequence: lastSequence, digest: digest, reason: .recovered), length: length, isSealed: false,
+      unprovenFrom: min(tail.offset ?? length, length))
   }
 
   private mutating func damage(
@@ -251,7 +292,7 @@ struct LogScan {
     switch prefix.kind {
     case .operation, .batch: break
     case .checkpoint: checkpoint = CheckpointPlace(sequence: sequence, segment: segment.number, offset: offset)
-    case .truncate: lowWater = max(lowWater, LogicalRecord.truncation(payload) ?? 0)
+    case .truncate: lowWater = max(lowWater, min(LogicalRecord.truncation(payload) ?? 0, sequence - 1))
     }
   }
 }
