@@ -199,25 +199,43 @@ struct CommitState {
 
   // MARK: Passes
 
-  /// Makes the caller the leader of the next pass.
-  mutating func claimPass() {
+  /// What a leader writes: the groups in order, the last apart because it is mostly the only one.
+  struct Pass {
+    var earlier: [CommitGroup]
+    var last: CommitGroup
+    var mustSync: Bool
+  }
+
+  /// The right to run the next pass, with the pass where it has been taken already.
+  struct Leadership {
+    var taken: Pass?
+  }
+
+  /// Makes the caller the leader of the next pass and, unless that is to wait for company, takes it.
+  mutating func claimPass(_ options: GroupCommit.Options) -> Leadership {
     isCommitting = true
     isTaken = false
     pass += 1
+    let waits = options.commitDelay > .zero && blocked.0 + blocked.1 >= options.commitSiblings
+    return Leadership(taken: waits ? nil : takePass())
   }
 
   /// Takes everything submitted into the claimed pass.
-  mutating func takePass() {
+  mutating func takePass() -> Pass {
     isTaken = true
-    inFlight = ended
-    inFlight.append(filling)
-    ended.removeAll(keepingCapacity: true)
     // Groups that end a segment are synced in any case.
-    passMustSync = forced > max(durable, inFlight.last { $0.seals != nil }?.lastSequence ?? 0) || mustSync
+    passMustSync = forced > max(durable, ended.last?.lastSequence ?? 0) || mustSync
     mustSync = false
     if passMustSync { batchDeadline = nil }
+    let taken = Pass(earlier: ended, last: filling, mustSync: passMustSync)
+    if !ended.isEmpty {
+      inFlight.append(contentsOf: ended)
+      ended = []
+    }
+    inFlight.append(filling)
     filling = freshGroup()
     counters.passes += 1
+    return taken
   }
 
   struct PassOutcome {

@@ -4,7 +4,8 @@ import StrataJobs
 /// The commit thread: passes nobody blocks for, intervals, room for callers that must not block, segments prepared in advance.
 extension GroupCommit {
   private enum Task {
-    case stop, lead, prefetch
+    case stop, prefetch
+    case lead(CommitState.Leadership)
     case room(bytes: Int, run: @Sendable (CommitError?) -> Void)
     /// Nothing to do before this moment.
     case sleep(until: UInt64)
@@ -72,8 +73,7 @@ extension GroupCommit {
     // A pass under way wakes the thread at its end when there is more to do.
     if !state.isCommitting, !state.callbacks.isEmpty || state.pendingBytes >= options.writeBehindBytes || due == 0 {
       if due == 0 { state.forced = state.submitted }
-      state.claimPass()
-      return .lead
+      return .lead(state.claimPass(options))
     }
     return .sleep(until: due == 0 ? .max : due ?? .max)
   }
@@ -91,7 +91,7 @@ extension GroupCommit {
   private func perform(_ task: Task) {
     switch task {
     case .stop, .sleep: break
-    case .lead: runPass()
+    case .lead(let leadership): run(leadership)
     case .prefetch:
       do { try prepareNext(atLeast: options.segmentBytes) } catch { monitor.withLock { $0.prefetchFailed = true } }
     case .room(let bytes, let run): run(makeRoom(forBytes: bytes))

@@ -134,14 +134,13 @@ package final class GroupCommit: Sendable {
   }
 
   private func drain() throws(CommitError) {
-    let leads = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<Bool> in
+    let leadership = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<CommitState.Leadership?> in
       try state.checkOpen()
-      if state.pendingBytes <= options.maxPendingBytes / 2 { return .done(false) }
+      if state.pendingBytes <= options.maxPendingBytes / 2 { return .done(nil) }
       if state.isCommitting { return .wait(on: CommitState.room) }
-      state.claimPass()
-      return .done(true)
+      return .done(state.claimPass(options))
     })
-    if leads { runPass() }
+    if let leadership { run(leadership) }
   }
 
   /// Creates the next segment unless there is one or somebody else is at it.
@@ -197,19 +196,16 @@ package final class GroupCommit: Sendable {
 
   // MARK: Passes
 
-  /// Takes what is submitted, writes it and, where demanded, syncs it. The caller has made itself the leader with `claimPass`.
-  func runPass() {
-    if options.commitDelay > .zero, monitor.withLock({ $0.blocked.0 + $0.blocked.1 >= options.commitSiblings }) {
-      _ = monitor.wait(on: CommitState.room, timeout: options.commitDelay) { (state) -> Void? in state.isClosed ? () : nil }
-    }
-    let (groups, mustSync) = monitor.withLock { state in
-      state.takePass()
-      return (state.inFlight, state.passMustSync)
-    }
+  /// Writes what is submitted and, where demanded, syncs it. The caller has made itself the leader with `claimPass`.
+  func run(_ leadership: CommitState.Leadership) {
+    let pass = leadership.taken ?? gather()
     var failure: DiskError?
-    do throws(DiskError) { try write(groups, mustSync: mustSync) } catch { failure = error }
+    do throws(DiskError) {
+      for group in pass.earlier { try write(group, mustSync: false) }
+      try write(pass.last, mustSync: pass.mustSync)
+    } catch { failure = error }
     let outcome = monitor.withLock { state -> CommitState.PassOutcome in
-      if failure == nil, let last = groups.last { position.store(Self.pack(last.segment.number, last.end), ordering: .releasing) }
+      if failure == nil { position.store(Self.pack(pass.last.segment.number, pass.last.end), ordering: .releasing) }
       let outcome = state.endPass(failure: failure, options)
       durable.store(state.durable, ordering: .releasing)
       written.store(state.written, ordering: .releasing)
@@ -226,23 +222,25 @@ package final class GroupCommit: Sendable {
     for callback in outcome.callbacks { callback(outcome.failure) }
   }
 
-  private func write(_ groups: [CommitGroup], mustSync: Bool) throws(DiskError) {
-    for group in groups {
-      if let begins = group.begins {
-        try source.begin(group.segment, firstSequence: begins.firstSequence, predecessor: begins.predecessor)
-      }
-      let bytes = group.bytes
-      if !bytes.isEmpty { try group.segment.file.write(bytes.bytes, at: group.start) }
-      let syncs = group.seals != nil || (mustSync && group === groups.last)
-      if syncs, group.seals == nil { try zeroAhead(of: group) }
-      if syncs {
-        let began = MonotonicClock.now()
-        try group.segment.file.sync(.data)
-        let took = MonotonicClock.now() &- began
-        monitor.withLock { $0.counters.record(sync: took) }
-      }
-      if let sealed = group.seals { try source.sealed(sealed, file: group.segment.file) }
+  /// Waits for the company `commitDelay` is meant for, then takes the pass.
+  private func gather() -> CommitState.Pass {
+    _ = monitor.wait(on: CommitState.room, timeout: options.commitDelay) { (state) -> Void? in state.isClosed ? () : nil }
+    return monitor.withLock { $0.takePass() }
+  }
+
+  private func write(_ group: CommitGroup, mustSync: Bool) throws(DiskError) {
+    if let begins = group.begins {
+      try source.begin(group.segment, firstSequence: begins.firstSequence, predecessor: begins.predecessor)
     }
+    let bytes = group.bytes
+    if !bytes.isEmpty { try group.segment.file.write(bytes.bytes, at: group.start) }
+    guard mustSync || group.seals != nil else { return }
+    if group.seals == nil { try zeroAhead(of: group) }
+    let began = MonotonicClock.now()
+    try group.segment.file.sync(.data)
+    let took = MonotonicClock.now() &- began
+    monitor.withLock { $0.counters.record(sync: took) }
+    if let sealed = group.seals { try source.sealed(sealed, file: group.segment.file) }
   }
 
   /// Writes zeros beyond the group where the file's blocks are fresh: the sync that follows pays for their metadata once, and the passes that

@@ -46,6 +46,9 @@ final class LogCursor {
   /// The payload of the record just found; valid until the next call.
   var payload: UnsafeRawBufferPointer { reader?.payload ?? UnsafeRawBufferPointer(start: nil, count: 0) }
 
+  /// The operations of the record just found; valid until the next call.
+  var operations: UnsafeRawBufferPointer { reader?.operations ?? UnsafeRawBufferPointer(start: nil, count: 0) }
+
   /// The next record, or `nil` at the end.
   func next() throws(WALError) -> Found? {
     while let reader = try opened() {
