@@ -6,6 +6,8 @@ import PackageDescription
 
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
+  // Only while Strata is the package being built; SwiftPM drops it where Strata is somebody's dependency.
+  .treatAllWarnings(as: .error),
   .enableExperimentalFeature("Lifetimes"),
 ]
 
@@ -27,6 +29,7 @@ let blocks: [Target] = [
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
   block("Core", "Simulation", ["StrataDisk", "StrataNodes", system]),
+  block("Storage", "Filters", ["StrataBytes"]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
 
@@ -41,9 +44,14 @@ let package = Package(
     .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
     .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
+    .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
     tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
     tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
+    tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
+    tests(
+      "Storage", "WriteAheadLog",
+      ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system]),
   ]
 )

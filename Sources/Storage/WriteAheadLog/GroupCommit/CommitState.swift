@@ -3,7 +3,9 @@ import StrataJobs
 
 /// What a submission took.
 package struct CommitTicket: Sendable, Hashable {
+  /// The first sequence taken.
   package var first: UInt64
+  /// The last; one less than the first where none was taken.
   package var last: UInt64
   /// Whether the submission counts as acknowledged only when it is on the device.
   package var mustBeDurable: Bool
@@ -44,6 +46,8 @@ struct CommitState {
   var spare: [CommitGroup] = []
   /// Somebody leads a pass.
   var isCommitting = false
+  /// The number of the last pass that has ended.
+  var endedPass: UInt64 { isCommitting ? pass - 1 : pass }
   /// The leader has taken its groups: what is submitted now belongs to the next pass.
   var isTaken = false
   var passMustSync = false
@@ -51,19 +55,30 @@ struct CommitState {
   /// Blocked waiters of even and odd passes.
   var blocked = (0, 0)
   var pendingBytes = 0
-  /// Monotonic time of the oldest operation that `.batched` has yet to sync.
-  var batchedSince: UInt64?
-  /// The commit thread sleeps until `batchedSince` is due.
+  /// Monotonic time at which operations acknowledged without a sync have to be synced.
+  var batchDeadline: UInt64?
+  /// The commit thread sleeps until `batchDeadline`.
   var isArmed = false
   /// Preparing a segment in advance failed; only somebody who needs it tries again.
   var prefetchFailed = false
+  /// Callbacks for what is submitted; they want passes.
   var callbacks: [CommitCallback] = []
+  /// Callbacks for what may come one day; they only look on.
+  var observers: [UInt64: CommitCallback] = [:]
+  var nextObserver: UInt64 = 0
+  /// The ends of what is written and what is durable.
+  var writtenEnd: SegmentPosition
+  var durableEnd: SegmentPosition
+  /// The next pass syncs whatever the sequences say, for records that take none.
+  var mustSync = false
   var roomCallbacks: [(bytes: Int, run: @Sendable (CommitError?) -> Void)] = []
 
   var failure: CommitError?
   var isClosed = false
   var stopsThread = false
   var hasThread = false
+  /// The thread was told to look and has not yet.
+  var isThreadTold = false
   var counters = CommitCounters()
 
   init(active: PreparedSegment, offset: UInt64, firstSequence: UInt64, nextSequence: UInt64) {
@@ -73,14 +88,16 @@ struct CommitState {
     activeFirst = firstSequence
     let last = nextSequence - 1
     (written, durable, forced) = (last, last, last)
+    writtenEnd = SegmentPosition(segment: active.number, offset: offset)
+    durableEnd = writtenEnd
     filling = CommitGroup(segment: active, start: offset, lastSequence: last)
   }
 
   var submitted: UInt64 { nextSequence - 1 }
 
   func checkOpen() throws(CommitError) {
-    if let failure { throw failure }
     if isClosed { throw .closed }
+    if let failure { throw failure }
   }
 
   // MARK: Placing
@@ -110,7 +127,7 @@ struct CommitState {
     _ bytes: Int, _ operations: Int, _ durability: Durability, _ options: GroupCommit.Options, _ source: any SegmentSource,
     _ encode: (UnsafeMutableRawBufferPointer, Placement) -> Int
   ) -> CommitTicket {
-    if offset >= options.segmentBytes { rotate(source) }
+    if offset >= options.segmentBytes { rotate(source, alignment: options.groupAlignment) }
     if filling.count == 0, options.groupAlignment > 1 { align(to: options.groupAlignment) }
     let first = nextSequence
     let last = first + UInt64(operations) - 1
@@ -128,19 +145,24 @@ struct CommitState {
       case .batched(let count, _): last - min(last, max(forced, durable)) >= UInt64(max(1, count))
       case .none: false
       }
+    // A deadline stands until a pass takes what it is for: nobody need wait for the operation that forces the sync.
     if mustBeDurable {
       forced = last
-      batchedSince = nil
-    } else if case .batched = durability, batchedSince == nil {
-      batchedSince = MonotonicClock.now()
+    } else if case .batched(_, let interval) = durability {
+      let deadline = MonotonicClock.now() &+ UInt64(max(0, interval.nanoseconds))
+      if deadline < batchDeadline ?? .max {
+        batchDeadline = deadline
+        isArmed = false
+      }
     }
     counters.operations += UInt64(operations)
     return CommitTicket(first: first, last: last, mustBeDurable: mustBeDurable)
   }
 
   /// Ends the active segment and makes the prepared one active.
-  private mutating func rotate(_ source: any SegmentSource) {
+  private mutating func rotate(_ source: any SegmentSource, alignment: UInt64) {
     guard let next else { preconditionFailure("rotation without a prepared segment") }
+    if filling.count == 0, alignment > 1 { align(to: alignment) }
     let placement = Placement(segment: active.number, salt: active.salt, offset: offset, sequence: nextSequence, durableSequence: durable)
     let used = source.seal(filling.reserve(source.sealBytes), at: placement)
     filling.commit(used)
@@ -190,8 +212,10 @@ struct CommitState {
     inFlight = ended
     inFlight.append(filling)
     ended.removeAll(keepingCapacity: true)
-    passMustSync = forced > durable
-    if passMustSync { batchedSince = nil }
+    // Groups that end a segment are synced in any case.
+    passMustSync = forced > max(durable, inFlight.last { $0.seals != nil }?.lastSequence ?? 0) || mustSync
+    mustSync = false
+    if passMustSync { batchDeadline = nil }
     filling = freshGroup()
     counters.passes += 1
   }
@@ -202,7 +226,7 @@ struct CommitState {
     /// The condition one of whose waiters is to lead next.
     var successor: Int?
     var wakesThread = false
-    var callbacks: [CommitCallback]
+    var callbacks: [@Sendable (CommitError?) -> Void]
     var failure: CommitError?
   }
 
@@ -212,13 +236,13 @@ struct CommitState {
     if let error {
       // What was submitted stays readable in memory: nothing is ever taken out of `inFlight` again.
       failure = .durabilityLost(error)
-      defer { callbacks = [] }
-      return PassOutcome(finished: finished, callbacks: callbacks, failure: failure)
+      return PassOutcome(finished: finished, callbacks: takeAllCallbacks(), failure: failure)
     }
     for group in inFlight {
       // Published only now, after the sync of what had to be durable: so `written` is what is acknowledged.
       written = group.lastSequence
-      if group.seals != nil || passMustSync { durable = group.lastSequence }
+      writtenEnd = SegmentPosition(segment: group.segment.number, offset: group.end)
+      if group.seals != nil || passMustSync { (durable, durableEnd) = (group.lastSequence, writtenEnd) }
       pendingBytes -= group.count
       counters.bytes += UInt64(group.count)
       if group.capacity <= CommitGroup.retainedBytes, spare.count < 3 { spare.append(group) }
@@ -231,15 +255,30 @@ struct CommitState {
       callbacks: due, failure: nil)
   }
 
-  private mutating func takeCallbacks() -> [CommitCallback] {
-    guard !callbacks.isEmpty else { return [] }
-    let due = callbacks.filter { isReached($0.sequence, durably: $0.durably) }
-    if due.count == callbacks.count {
-      callbacks.removeAll(keepingCapacity: true)
-    } else if !due.isEmpty {
-      callbacks = callbacks.filter { !isReached($0.sequence, durably: $0.durably) }
+  private mutating func takeCallbacks() -> [@Sendable (CommitError?) -> Void] {
+    var due: [CommitCallback] = []
+    if !callbacks.isEmpty {
+      due = callbacks.filter { isReached($0.sequence, durably: $0.durably) }
+      if due.count == callbacks.count {
+        callbacks.removeAll(keepingCapacity: true)
+      } else if !due.isEmpty {
+        callbacks = callbacks.filter { !isReached($0.sequence, durably: $0.durably) }
+      }
     }
-    return due
+    if !observers.isEmpty {
+      let reached = observers.filter { isReached($0.value.sequence, durably: $0.value.durably) }
+      for (id, observer) in reached {
+        observers[id] = nil
+        due.append(observer)
+      }
+    }
+    return due.map(\.run)
+  }
+
+  /// Everything anybody waits to be told, for telling them that it will not come.
+  mutating func takeAllCallbacks() -> [@Sendable (CommitError?) -> Void] {
+    defer { (callbacks, observers, roomCallbacks) = ([], [:], []) }
+    return (callbacks + observers.values).map(\.run) + roomCallbacks.map(\.run)
   }
 
   /// Whether `sequence` is acknowledged, or durable where that is asked for.
@@ -247,10 +286,10 @@ struct CommitState {
 
   /// Whether the commit thread has something to do.
   func wantsThread(_ options: GroupCommit.Options) -> Bool {
-    guard options.usesThread, failure == nil, !isClosed else { return false }
+    guard options.usesThread, !isThreadTold, failure == nil, !isClosed else { return false }
     if !callbacks.isEmpty || !roomCallbacks.isEmpty || pendingBytes >= options.writeBehindBytes { return true }
     if wantsSegment(options) { return true }
-    return batchedSince != nil && !isArmed
+    return batchDeadline != nil && !isArmed
   }
 
   /// Whether it is time to prepare the next segment in advance.
@@ -265,14 +304,29 @@ struct CommitState {
   }
 }
 
+/// A place in a log.
+package struct SegmentPosition: Sendable, Hashable {
+  /// Number of the segment.
+  package var segment: UInt64
+  /// Byte offset in its file.
+  package var offset: UInt64
+}
+
 /// Counts since the log was opened.
 package struct CommitCounters: Sendable, Hashable {
+  /// Sequences given out.
   package var operations: UInt64 = 0
+  /// Bytes written, frames and padding included.
   package var bytes: UInt64 = 0
+  /// Passes taken.
   package var passes: UInt64 = 0
+  /// Syncs of segment data.
   package var syncs: UInt64 = 0
+  /// Time spent in those syncs.
   package var syncNanoseconds: UInt64 = 0
+  /// The longest of them.
   package var longestSyncNanoseconds: UInt64 = 0
+  /// Segments ended because they were full.
   package var rotations: UInt64 = 0
 
   package init() {}

@@ -15,6 +15,7 @@ extension GroupCommit {
     guard options.usesThread else { return }
     thread.withLock { worker in
       let mustStart = monitor.withLock { state in
+        state.isThreadTold = true
         guard !state.hasThread, !state.stopsThread else { return false }
         state.hasThread = true
         return true
@@ -59,6 +60,7 @@ extension GroupCommit {
   }
 
   private func nextTask(_ state: inout CommitState) -> Task {
+    state.isThreadTold = false
     if state.stopsThread { return .stop }
     if state.failure != nil || state.isClosed { return .sleep(until: .max) }
     if !state.roomCallbacks.isEmpty {
@@ -73,16 +75,15 @@ extension GroupCommit {
       state.claimPass()
       return .lead
     }
-    return .sleep(until: due ?? .max)
+    return .sleep(until: due == 0 ? .max : due ?? .max)
   }
 
-  /// When the batched operations have to be synced: 0 for now, `nil` for none.
+  /// When the batched operations have to be synced: 0 where that is at once, `nil` for none.
   private func batchDeadline(_ state: inout CommitState) -> UInt64? {
-    guard let since = state.batchedSince, case .batched(_, let interval) = options.durability else {
+    guard let deadline = state.batchDeadline else {
       state.isArmed = false
       return nil
     }
-    let deadline = since &+ UInt64(max(0, interval.nanoseconds))
     state.isArmed = deadline > MonotonicClock.now()
     return state.isArmed ? deadline : 0
   }
@@ -103,7 +104,7 @@ extension GroupCommit {
       while true {
         let need = try monitor.withLock { (state) throws(CommitError) -> CommitState.Need? in
           try state.checkOpen()
-          return state.need(forBytes: bytes, options, sealBytes: source.sealBytes)
+          return state.need(forBytes: bytes, options, sealBytes: sealBytes)
         }
         guard let need else { return nil }
         try satisfy(need, bytes)

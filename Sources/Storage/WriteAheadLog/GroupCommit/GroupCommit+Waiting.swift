@@ -38,6 +38,11 @@ extension GroupCommit {
     try wait(for: submittedSequence, durably: true)
   }
 
+  /// Throws where nothing more is taken.
+  package func checkOpen() throws(CommitError) {
+    try monitor.withLock { (state) throws(CommitError) in try state.checkOpen() }
+  }
+
   /// Suspends until the submission is acknowledged under its durability; blocks no thread.
   package func wait(for ticket: CommitTicket) async throws(CommitError) {
     try await wait(for: ticket.last, durably: ticket.mustBeDurable)
@@ -69,6 +74,51 @@ extension GroupCommit {
     if let decided { return body(decided) }
     if wake { wakeThread() }
   }
+
+  /// Calls `body` once everything up to `sequence`, which may not be given out yet, is durable, or with the failure or the end of the log.
+  /// Asks for no pass. `body` must be short.
+  /// - Returns: what ``cancel(observer:)`` takes; `nil` where `body` has been called already.
+  package func observe(durable sequence: UInt64, _ body: @escaping @Sendable (CommitError?) -> Void) -> UInt64? {
+    let (decided, id) = monitor.withLock { state -> (CommitError??, UInt64?) in
+      if state.durable >= sequence { return (.some(nil), nil) }
+      if let failure = state.failure { return (failure, nil) }
+      if state.isClosed { return (.closed, nil) }
+      state.nextObserver += 1
+      state.observers[state.nextObserver] = CommitCallback(sequence: sequence, durably: true, run: body)
+      return (nil, state.nextObserver)
+    }
+    if let decided { body(decided) }
+    return id
+  }
+
+  /// Ends an observation with `.closed`, unless it has been called.
+  package func cancel(observer id: UInt64) {
+    let observer = monitor.withLock { $0.observers.removeValue(forKey: id) }
+    observer?.run(.closed)
+  }
+
+  /// Makes everything submitted so far durable, also what took no sequence.
+  package func flush() throws(CommitError) {
+    var target: UInt64?
+    let leads = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<Bool> in
+      if let target, state.endedPass >= target, state.failure == nil { return .done(false) }
+      try state.checkOpen()
+      if target == nil {
+        // Any pass that takes its groups from here on will do, whoever leads it.
+        state.mustSync = true
+        target = state.isCommitting && !state.isTaken ? state.pass : state.pass + 1
+      }
+      if state.isCommitting { return .wait(on: CommitState.room) }
+      state.claimPass()
+      return .done(true)
+    })
+    guard leads else { return }
+    runPass()
+    if let failure { throw failure }
+  }
+
+  /// Where what is written, or durable, ends.
+  package func end(durably: Bool) -> SegmentPosition { monitor.withLock { durably ? $0.durableEnd : $0.writtenEnd } }
 
   /// Makes room for a submission of `bytes` on the commit thread and then calls `body`, with the error that kept it from succeeding if any.
   /// The room is not reserved: a submission may find it taken again and asks once more.
@@ -115,21 +165,33 @@ extension GroupCommit {
   /// The active segment's file and the prepared one, if any, are the caller's to close.
   package func close() throws(CommitError) -> (active: PreparedSegment, end: UInt64, firstSequence: UInt64, prepared: PreparedSegment?) {
     var failure: CommitError?
-    do { try sync() } catch { failure = error }
-    if case .closed? = failure { throw .closed }
-    let (orphans, refused) = monitor.withLock { state in
-      state.isClosed = true
-      defer { (state.callbacks, state.roomCallbacks) = ([], []) }
-      return (state.callbacks, state.roomCallbacks)
+    var orphans: [@Sendable (CommitError?) -> Void] = []
+    // Others submit until the very end: the log closes in the moment when everything is durable and no pass runs.
+    while true {
+      let leads = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<Bool> in
+        if state.isClosed { throw .closed }
+        if state.isCommitting { return .wait(on: CommitState.room) }
+        failure = state.failure
+        if failure == nil, state.pendingBytes > 0 || state.durable < state.submitted || state.mustSync {
+          state.forced = state.submitted
+          state.mustSync = true
+          state.claimPass()
+          return .done(true)
+        }
+        state.isClosed = true
+        orphans = state.takeAllCallbacks()
+        return .done(false)
+      })
+      guard leads else { break }
+      runPass()
     }
     stopThread()
     for condition in 0..<CommitState.conditions { monitor.broadcast(condition) }
-    for callback in orphans { callback.run(failure ?? .closed) }
-    for callback in refused { callback.run(failure ?? .closed) }
-    let (last, isIdle) = monitor.withLock { state in ((state.active, state.offset, state.activeFirst, state.next), !state.isCommitting) }
-    if !isIdle {
-      _ = monitor.wait(on: CommitState.room) { (state) -> Void? in state.isCommitting ? nil : () }
-    }
+    for callback in orphans { callback(failure ?? .closed) }
+    // Whoever prepares a segment is let finish.
+    let last = monitor.wait(choosing: { state in
+      state.isPreparing ? .wait(on: CommitState.room) : .done((state.active, state.offset, state.activeFirst, state.next))
+    })
     if let failure { throw failure }
     return last
   }

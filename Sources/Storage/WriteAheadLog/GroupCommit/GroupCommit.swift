@@ -18,6 +18,7 @@ package final class GroupCommit: Sendable {
   package struct Options: Sendable {
     /// A segment that has reached this length takes no further operation.
     package var segmentBytes: UInt64
+    /// What submissions ask for that say nothing else.
     package var durability: Durability
     /// Submitted bytes not yet written, above which blocking submissions wait and `hasRoom` is false.
     package var maxPendingBytes = 64 << 20
@@ -27,6 +28,7 @@ package final class GroupCommit: Sendable {
     package var zeroAheadBytes = 512 << 10
     /// How long a pass waits for company where at least `commitSiblings` others wait already.
     package var commitDelay: Duration = .zero
+    /// See `commitDelay`.
     package var commitSiblings = 5
     /// Each pass starts at a multiple of this, for devices that do not write a sector whole; 1 for none. The gap is zero.
     package var groupAlignment: UInt64 = 1
@@ -41,6 +43,7 @@ package final class GroupCommit: Sendable {
 
   let options: Options
   let source: any SegmentSource
+  let sealBytes: Int
   let monitor: Monitor<CommitState>
   let thread = Mutex<Worker?>(nil)
 
@@ -57,6 +60,7 @@ package final class GroupCommit: Sendable {
   package init(options: Options, source: any SegmentSource, active: PreparedSegment, offset: UInt64, firstSequence: UInt64, nextSequence: UInt64) {
     self.options = options
     self.source = source
+    sealBytes = source.sealBytes
     let last = nextSequence - 1
     monitor = Monitor(
       CommitState(active: active, offset: offset, firstSequence: firstSequence, nextSequence: nextSequence), conditions: CommitState.conditions)
@@ -75,7 +79,7 @@ package final class GroupCommit: Sendable {
 
   /// Whether a submission of modest size would be taken without blocking.
   package var hasRoom: Bool {
-    monitor.withLock { $0.failure == nil && $0.need(forBytes: 1 << 12, options, sealBytes: source.sealBytes) == nil }
+    monitor.withLock { $0.failure == nil && $0.need(forBytes: 1 << 12, options, sealBytes: sealBytes) == nil }
   }
 
   /// Whether the bytes before `end` of segment `number` have been written to its file. Packs the segment into 24 bits; segments further
@@ -103,7 +107,7 @@ package final class GroupCommit: Sendable {
       var wake = false
       let ticket = try monitor.withLock { (state) throws(CommitError) -> CommitTicket? in
         try state.checkOpen()
-        need = state.need(forBytes: bytes, options, sealBytes: source.sealBytes)
+        need = state.need(forBytes: bytes, options, sealBytes: sealBytes)
         // Who may not block was told by `hasRoom`, and passes the bound by no more than one operation.
         if let need, need != .drain || mayBlock { return nil }
         let ticket = state.place(bytes, operations, durability ?? options.durability, options, source, encode)
@@ -124,7 +128,7 @@ package final class GroupCommit: Sendable {
   func satisfy(_ need: CommitState.Need, _ bytes: Int) throws(CommitError) {
     switch need {
     case .drain: try drain()
-    case .segment: try prepareNext(atLeast: UInt64(bytes + source.sealBytes))
+    case .segment: try prepareNext(atLeast: UInt64(bytes + sealBytes))
     case .allocation(let end): try extendActive(to: end)
     }
   }
@@ -219,7 +223,7 @@ package final class GroupCommit: Sendable {
       if let successor = outcome.successor { monitor.signal(successor) }
       if outcome.wakesThread { wakeThread() }
     }
-    for callback in outcome.callbacks { callback.run(outcome.failure) }
+    for callback in outcome.callbacks { callback(outcome.failure) }
   }
 
   private func write(_ groups: [CommitGroup], mustSync: Bool) throws(DiskError) {

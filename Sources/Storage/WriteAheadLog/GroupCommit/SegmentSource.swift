@@ -16,8 +16,11 @@ package struct Placement: Sendable, Hashable {
 
 /// A segment file ready to take bytes.
 package struct PreparedSegment: Sendable {
+  /// Its number; a successor has one more.
   package var number: UInt64
+  /// Open for reading and writing.
   package var file: any File
+  /// Random; seeds the checksums of what the file holds.
   package var salt: UInt64
   /// Offset of the first byte after the header.
   package var dataStart: UInt64
@@ -38,7 +41,9 @@ package struct PreparedSegment: Sendable {
 
 /// What is final about a segment after its last byte.
 package struct SealedSegment: Sendable, Hashable {
+  /// Its number.
   package var number: UInt64
+  /// The first sequence placed in it.
   package var firstSequence: UInt64
   /// The last sequence taken in it; `firstSequence - 1` for none.
   package var lastSequence: UInt64
