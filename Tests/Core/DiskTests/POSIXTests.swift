@@ -1,8 +1,9 @@
-import StrataDisk
+import StrataNodes
 import StrataRequirements
 import SystemPackage
 import Testing
 
+@testable import StrataDisk
 @testable import StrataSimulation
 
 #if canImport(Glibc)
@@ -48,6 +49,28 @@ import Testing
       try file.truncate(to: 0)
       try file.writeVectored(pieces, at: 3)
       #expect(try file.read(at: 3, count: 1 << 20) == Array(pieces.joined()), "\(count) pieces")
+    }
+  }
+
+  /// Transfers that end anywhere, as a nearly full disk or a signal makes them.
+  @Test func vectoredWritesGoOnWhereATransferEnded() {
+    for seed in 0..<UInt64(200) {
+      var random = Random(seed: seed)
+      let pieces = (0..<random.below(200)).map { _ in random.chance(1, in: 4) ? [] : random.bytes(random.below(20)) }
+      let all = Array(pieces.joined())
+      var cursor = PieceCursor()
+      var seen: [UInt8] = []
+      while seen.count < all.count {
+        var taken: [UInt8] = []
+        let moved = cursor.withVectors(of: pieces) { vectors in
+          for vector in vectors { taken += UnsafeRawBufferPointer(start: vector.iov_base, count: vector.iov_len) }
+          return taken.isEmpty ? 0 : 1 + random.below(taken.count)
+        }
+        guard moved > 0 else { break }
+        seen += taken.prefix(moved)
+        cursor.advance(by: moved, in: pieces)
+      }
+      #expect(seen == all, "seed \(seed)")
     }
   }
 
