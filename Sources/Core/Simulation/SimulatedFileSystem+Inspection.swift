@@ -18,14 +18,17 @@ extension SimulatedFileSystem {
     }
   }
 
-  /// Every file a running program sees, by path, with its bytes. Takes memory for all of them.
+  /// How many bytes of one file the functions of this extension return at most.
+  public static let inspectionLimit = 1 << 30
+
+  /// Every file a running program sees, by path, with its bytes. Takes memory for all of them; see ``inspectionLimit``.
   public var contents: [Content] { core.withLock { $0.state.contents() } }
 
-  /// The bytes a running program sees in a file, or `nil` where no file has that name.
+  /// The bytes a running program sees in a file, or `nil` where no file has that name. A sparse file beyond ``inspectionLimit`` is cut.
   public func bytes(of path: FilePath) -> [UInt8]? {
     core.withLock { core in
       guard let number = core.file(path), let node = core.state.nodes[number] else { return nil }
-      return node.present.bytes(at: 0, count: Int(clamping: node.present.size))
+      return node.present.bytes(at: 0, count: Self.inspectionLimit)
     }
   }
 
@@ -149,7 +152,7 @@ extension DiskState {
     func visit(_ number: NodeNumber, _ path: FilePath) {
       guard let node = nodes[number] else { return }
       guard node.isDirectory else {
-        result.append(.init(path: path, bytes: node.present.bytes(at: 0, count: Int(clamping: node.present.size))))
+        result.append(.init(path: path, bytes: node.present.bytes(at: 0, count: SimulatedFileSystem.inspectionLimit)))
         return
       }
       for name in node.names.keys.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {

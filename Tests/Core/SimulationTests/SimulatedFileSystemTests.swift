@@ -93,6 +93,22 @@ import Testing
     }
   }
 
+  @Test func aSyncedRenameIsNotUndoneByAnOlderPendingName() throws {
+    for profile in [DiskProfile.strictPOSIX, .btrfs] {
+      let disk = SimulatedFileSystem(profile: profile)
+      try disk.makeDirectories("/d")
+      try disk.makeDirectories("/e")
+      let moved = try Self.synced(disk, "/d/a", [1])
+      _ = try disk.open("/e/b", .create)
+      try disk.rename("/d/a", to: "/e/b", replacing: true)
+      // Neither the sync of the source's directory nor that of the file may leave the older /e/b pending behind the rename.
+      if profile == .btrfs { try moved.sync(.full) } else { try disk.syncDirectory("/d") }
+      for loss in [PowerLoss.nothingKept, .everythingKept] {
+        #expect(disk.fork().crash(loss).bytes(of: "/e/b") == [1], "\(profile) \(loss)")
+      }
+    }
+  }
+
   @Test func aRenameMayOutliveTheBytesItCarries() throws {
     let disk = SimulatedFileSystem()
     _ = try Self.synced(disk, "/b", [1])
