@@ -226,6 +226,7 @@ final class LogSegments: SegmentSource {
   func note(recovered segment: SealedSegment, seal: Seal, file: any File, end: UInt64) {
     state.withLock { state in
       state.handovers[segment.number] = Handover(seal: seal, lowWater: state.lowWater, checkpoint: state.checkpoint, file: file, end: end)
+      if let index = state.segments.firstIndex(where: { $0.number == segment.number }) { state.segments[index].sealed = segment }
     }
   }
 

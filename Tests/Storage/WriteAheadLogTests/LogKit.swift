@@ -39,9 +39,8 @@ final class SeededEntropy: Sendable {
 
 /// The bytes of record `number`, told apart by any reader.
 func payload(_ number: UInt64, count: Int = 24) -> [UInt8] {
-  var bytes = withUnsafeBytes(of: number.littleEndian) { Array($0) }
-  while bytes.count < count { bytes.append(UInt8(truncatingIfNeeded: UInt64(bytes.count) &* 31 &+ number)) }
-  return bytes
+  let filler = [UInt8](repeating: UInt8(truncatingIfNeeded: number &* 31 &+ 7), count: max(0, count - 8))
+  return withUnsafeBytes(of: number.littleEndian) { Array($0) } + filler
 }
 
 /// Record `number` as the tests write it.

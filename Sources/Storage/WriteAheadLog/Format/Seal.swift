@@ -22,6 +22,10 @@ struct Seal: Sendable, Hashable {
   var digest: UInt32
   var reason: Reason
 
+  /// Everything up to here was durable before the seal was written. A seal of a rotation or a recovery goes out together with records
+  /// that no sync has covered, and may survive them.
+  var provenSequence: UInt64 { reason == .closed || reason == .handover ? lastSequence : 0 }
+
   /// Writes the frame for `offset`, in the next block where it does not fit, and returns the bytes used.
   func encode(_ buffer: UnsafeMutableRawBufferPointer, at offset: UInt64, seed: UInt32) -> Int {
     let room = Frame.roomInBlock(at: offset)

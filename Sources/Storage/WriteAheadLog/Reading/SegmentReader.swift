@@ -57,7 +57,10 @@ final class SegmentReader {
   private(set) var validEnd: UInt64
   /// The sequence the next record must have; `nil` to accept any.
   private(set) var expected: UInt64?
+  /// Over the frames of complete records.
   private(set) var digest: UInt32 = 0
+  /// With those of the record being put together.
+  private var runningDigest: UInt32 = 0
   private(set) var bytesRead: UInt64 = 0
   var limit: UInt64
 
@@ -103,6 +106,7 @@ final class SegmentReader {
     var sequence: UInt64 = 0
     usesAssembly = false
     assembledCount = 0
+    runningDigest = digest
     var at = position
     while true {
       guard let found = try frame(at: &at, isStart: start == nil) else {
@@ -167,6 +171,7 @@ final class SegmentReader {
     }
     position = end
     validEnd = end
+    digest = runningDigest
     expected = sequence + prefix.count
     return .record(offset: start, sequence: sequence, prefix: prefix)
   }
@@ -184,7 +189,7 @@ final class SegmentReader {
   }
 
   private func extend(digest at: UInt64) {
-    digest = crc32c(UnsafeRawBufferPointer(start: chunk + Int(at - chunkStart), count: 4), continuing: digest)
+    runningDigest = crc32c(UnsafeRawBufferPointer(start: chunk + Int(at - chunkStart), count: 4), continuing: runningDigest)
   }
 
   // MARK: Frames
@@ -281,7 +286,7 @@ final class SegmentReader {
   // MARK: After damage
 
   /// The first valid frame that begins at or after `offset` and the highest durable watermark any valid record from there on carries;
-  /// `nil` where nothing valid follows. A seal counts as a watermark of everything before it.
+  /// `nil` where nothing valid follows. Some seals count as watermarks of everything before them.
   func survey(from offset: UInt64) throws(DiskError) -> (first: UInt64, watermark: UInt64)? {
     var first: UInt64?
     var watermark: UInt64 = 0
@@ -294,6 +299,10 @@ final class SegmentReader {
         continue
       }
       let bytes = UnsafeRawBufferPointer(start: chunk + Int(at - chunkStart), count: have)
+      if at == offset || room == Frame.blockBytes, bytes.isZero {
+        at += UInt64(room)
+        continue
+      }
       // A frame's kind is never zero, so eight zero bytes hold no header that matters.
       if bytes.loadUnaligned(as: UInt64.self) == 0 {
         at += bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self) == 0 ? 8 : 1
@@ -309,7 +318,7 @@ final class SegmentReader {
       }
       if first == nil { first = at }
       switch kind {
-      case .seal: watermark = max(watermark, Seal(payload)?.lastSequence ?? 0)
+      case .seal: watermark = max(watermark, Seal(payload)?.provenSequence ?? 0)
       case .full, .first:
         let prefix = payload.withUnsafeReader { reader in try? LogicalRecord.readPrefix(&reader) }
         watermark = max(watermark, min((prefix ?? nil)?.watermark ?? 0, sequence &- 1))
@@ -328,7 +337,7 @@ final class SegmentReader {
       let room = Frame.roomInBlock(at: at)
       let have = try load(at, room)
       let bytes = UnsafeRawBufferPointer(start: chunk + Int(at - chunkStart), count: have)
-      if let index = bytes.lastIndex(where: { $0 != 0 }) { last = at + UInt64(index) + 1 }
+      if !bytes.isZero, let index = bytes.lastIndex(where: { $0 != 0 }) { last = at + UInt64(index) + 1 }
       at += UInt64(room)
     }
     return last
@@ -336,6 +345,12 @@ final class SegmentReader {
 }
 
 extension UnsafeRawBufferPointer {
+  /// Whether all bytes are zero: the first is, and each is like the one before.
+  var isZero: Bool {
+    guard let first else { return true }
+    return first == 0 && compare(Self(rebasing: self[..<(count - 1)]), Self(rebasing: self[1...])) == 0
+  }
+
   /// Parses the bytes, which the caller keeps alive, with a reader.
   func withUnsafeReader<R>(_ body: (inout ByteReader) -> R) -> R {
     var reader = ByteReader(bytes)
