@@ -6,6 +6,8 @@ import PackageDescription
 
 let settings: [SwiftSetting] = [
   .swiftLanguageMode(.v6),
+  // Only while Strata is the package being built; SwiftPM drops it where Strata is somebody's dependency.
+  .treatAllWarnings(as: .error),
   .enableExperimentalFeature("Lifetimes"),
 ]
 
@@ -28,8 +30,11 @@ let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let blocks: [Target] = [
   block("Core", "Bytes", ["CStrataChecksum"]),
   block("Core", "Disk", ["CStrataDisk", system]),
-  block("Core", "Jobs"),
+  block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
+  block("Core", "Simulation", ["StrataDisk", "StrataNodes", system]),
+  block("Storage", "Filters", ["StrataBytes"]),
+  block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
   block("Server", "RESP", nio + [ssl, log, "CStrataServer"]),
 ]
 
@@ -45,10 +50,17 @@ let package = Package(
   targets: blocks + [
     .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
     .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
+    .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
-    tests("Core", "Bytes", ["StrataBytes"]),
-    tests("Core", "Disk", ["StrataDisk", system]),
+    .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
+    tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
+    tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
+    tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
+    tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
+    tests(
+      "Storage", "WriteAheadLog",
+      ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system]),
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
     tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
   ]

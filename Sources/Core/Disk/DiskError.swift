@@ -1,4 +1,4 @@
-public import SystemPackage
+import SystemPackage
 
 /// What storage can refuse or break. Paths and offsets name the place; the text says what an operator can do.
 public indirect enum DiskError: Error, Sendable, Hashable {

@@ -1,4 +1,4 @@
-public import SystemPackage
+import SystemPackage
 
 /// An open file. Reads are positional and may run concurrently from any thread; writes to disjoint ranges may too.
 ///

@@ -1,4 +1,4 @@
-public import SystemPackage
+import SystemPackage
 
 /// The one door to storage: every engine takes `any FileSystem` and touches files through nothing else.
 ///
@@ -80,16 +80,21 @@ extension FileSystem {
   /// Whether `path` names anything.
   public func exists(_ path: FilePath) throws(DiskError) -> Bool { try status(path) != nil }
 
-  /// Creates `path` and each missing parent and syncs every directory in which a name was created.
+  /// Creates `path` and each missing parent; on return the names of all that were missing, and of `path` itself, are durable.
+  ///
+  /// The name of a directory that is there already is synced too, because a process killed between creating and syncing it leaves one
+  /// that a power loss can still take. Where the parent may not be read, that is left out.
   public func makeDirectories(_ path: FilePath) throws(DiskError) {
-    if let status = try status(path) {
-      if status.isDirectory { return }
-      throw .exists(path)
-    }
     let parent = path.removingLastComponent()
+    if let status = try status(path) {
+      guard status.isDirectory else { throw .exists(path) }
+      guard parent != path else { return }
+      do { try syncDirectory(path.parentDirectory) } catch .readOnly { return }
+      return
+    }
     if !parent.isEmpty, parent != path { try makeDirectories(parent) }
-    do { try makeDirectory(path) } catch .exists { return }
-    try syncDirectory(parent.isEmpty ? "." : parent)
+    do { try makeDirectory(path) } catch .exists {}
+    try syncDirectory(path.parentDirectory)
   }
 
   /// Replaces the small file at `path` so that after a crash its content is wholly the old or wholly the new one, and on return

@@ -12,13 +12,16 @@ import SystemPackage
 final class POSIXFile: File {
   let path: FilePath
   private let descriptor: OneShotDescriptor
-  /// The first sync failure; sticky, because a later sync would lie about the same bytes.
+  private let isWritable: Bool
+  /// The first sync failure; sticky, because a later sync would lie about the same bytes. Held over the system call: the kernel reports
+  /// a failure once per descriptor, and a second sync that ran beside the failing one would return success for the same lost bytes.
   private let failure = Mutex<DiskError?>(nil)
   private let isPoisoned = Atomic<Bool>(false)
 
-  init(path: FilePath, descriptor: Int32) {
+  init(path: FilePath, descriptor: Int32, isWritable: Bool) {
     self.path = path
     self.descriptor = OneShotDescriptor(descriptor)
+    self.isWritable = isWritable
   }
 
   deinit {
@@ -28,25 +31,28 @@ final class POSIXFile: File {
   func size() throws(DiskError) -> UInt64 {
     var status = stat()
     guard fstat(try open(), &status) == 0 else { throw diskError(errno, .status, path) }
-    return UInt64(status.st_size)
+    return UInt64(clamping: status.st_size)
   }
 
   func read(at offset: UInt64, into buffer: inout OutputRawSpan) throws(DiskError) {
     let descriptor = try open()
-    var position = offset
+    var position = try position(offset, count: 0, .read)
     while buffer.freeCapacity > 0 {
       let got = buffer.withUnsafeMutableBytes { storage, initialized in
         let free = UnsafeMutableRawBufferPointer(rebasing: storage[initialized...])
-        let got = pread(descriptor, free.baseAddress, free.count, off_t(position))
+        let got = pread(descriptor, free.baseAddress, free.count, position)
         if got > 0 { initialized += got }
         return got
       }
       if got == 0 { return }
       if got < 0 {
         if errno == EINTR { continue }
-        throw diskError(errno, .read, path, at: position)
+        throw diskError(errno, .read, path, at: UInt64(position))
       }
-      position += UInt64(got)
+      // No file ends beyond the largest offset; should one claim to, that is where reading stops.
+      let (next, overflow) = position.addingReportingOverflow(off_t(got))
+      if overflow { return }
+      position = next
     }
   }
 
@@ -54,9 +60,10 @@ final class POSIXFile: File {
     let descriptor = try open()
     let wanted = buffer.freeCapacity
     guard wanted > 0 else { return true }
+    let position = try position(offset, count: 0, .read)
     let got = buffer.withUnsafeMutableBytes { storage, initialized in
       let free = UnsafeMutableRawBufferPointer(rebasing: storage[initialized...])
-      let got = strata_read_cached(descriptor, free.baseAddress, free.count, Int64(offset))
+      let got = strata_read_cached(descriptor, free.baseAddress, free.count, Int64(position))
       if got == wanted { initialized += got }
       return got
     }
@@ -71,31 +78,52 @@ final class POSIXFile: File {
 
   func write(_ bytes: RawSpan, at offset: UInt64) throws(DiskError) {
     let descriptor = try writable()
+    guard bytes.byteCount > 0 else { return }
+    let start = try position(offset, count: bytes.byteCount, .write)
     try bytes.withUnsafeBytes { (source) throws(DiskError) in
       var written = 0
       while written < source.count {
         let rest = UnsafeRawBufferPointer(rebasing: source[written...])
-        let got = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset) + off_t(written))
-        if got < 0 {
-          if errno == EINTR { continue }
-          throw diskError(errno, .write, path, at: offset + UInt64(written))
-        }
-        written += got
+        let got = pwrite(descriptor, rest.baseAddress, rest.count, start + off_t(written))
+        written += try transferred(got, at: offset + UInt64(written))
       }
     }
   }
 
+  /// What a write call moved; zero after an interrupt. A call that moves nothing and reports no error would loop for ever.
+  private func transferred(_ got: Int, at offset: UInt64) throws(DiskError) -> Int {
+    if got > 0 { return got }
+    if got == 0 { throw diskError(EIO, .write, path, at: offset) }
+    if errno == EINTR { return 0 }
+    throw diskError(errno, .write, path, at: offset)
+  }
+
   func writeVectored(_ pieces: [[UInt8]], at offset: UInt64) throws(DiskError) {
-    // One contiguous copy and one call: the pieces of this package's callers are small (headers beside payloads).
-    var joined: [UInt8] = []
-    joined.reserveCapacity(pieces.reduce(0) { $0 + $1.count })
-    for piece in pieces { joined += piece }
-    try write(joined.span.bytes, at: offset)
+    let descriptor = try writable()
+    var total = 0
+    for piece in pieces {
+      let (sum, overflow) = total.addingReportingOverflow(piece.count)
+      if overflow { throw diskError(EINVAL, .write, path, at: offset) }
+      total = sum
+    }
+    guard total > 0 else { return }
+    let start = try position(offset, count: total, .write)
+    var cursor = PieceCursor()
+    var written = 0
+    while written < total {
+      let got = cursor.withVectors(of: pieces) { vectors in
+        strata_write_vectored(descriptor, vectors.baseAddress, Int32(vectors.count), Int64(start) + Int64(written))
+      }
+      let moved = try transferred(got, at: offset + UInt64(written))
+      cursor.advance(by: moved, in: pieces)
+      written += moved
+    }
   }
 
   func truncate(to size: UInt64) throws(DiskError) {
     let descriptor = try writable()
-    while ftruncate(descriptor, off_t(size)) != 0 {
+    let length = try position(size, count: 0, .truncate)
+    while ftruncate(descriptor, length) != 0 {
       if errno != EINTR { throw diskError(errno, .truncate, path, at: size) }
     }
   }
@@ -103,7 +131,9 @@ final class POSIXFile: File {
   func allocate(_ range: Range<UInt64>) throws(DiskError) {
     let descriptor = try writable()
     guard !range.isEmpty else { return }
-    while strata_allocate(descriptor, Int64(range.lowerBound), Int64(range.upperBound - range.lowerBound)) != 0 {
+    guard let end = Int64(exactly: range.upperBound) else { throw diskError(EINVAL, .allocate, path, at: range.lowerBound) }
+    let start = Int64(range.lowerBound)
+    while strata_allocate(descriptor, start, end - start) != 0 {
       if errno == EINTR { continue }
       if errno == EOPNOTSUPP || errno == ENOSYS { break }
       throw diskError(errno, .allocate, path, at: range.lowerBound)
@@ -111,15 +141,26 @@ final class POSIXFile: File {
     if try size() < range.upperBound { try truncate(to: range.upperBound) }
   }
 
+  /// An offset as the system's signed type, when `count` bytes from there still have one.
+  private func position(_ offset: UInt64, count: Int, _ operation: DiskOperation) throws(DiskError) -> off_t {
+    guard let position = off_t(exactly: offset), !position.addingReportingOverflow(off_t(count)).overflow else {
+      throw diskError(EINVAL, operation, path, at: offset)
+    }
+    return position
+  }
+
   func sync(_ level: SyncLevel) throws(DiskError) {
-    let descriptor = try writable()
-    // No retry after an interrupt other than EINTR itself: POSIX leaves the bytes unsynced only on a reported error.
-    while synchronize(descriptor, level) != 0 {
-      if errno == EINTR { continue }
-      let error = diskError(errno, .sync, path)
-      failure.withLock { if $0 == nil { $0 = error } }
-      isPoisoned.store(true, ordering: .releasing)
-      throw error
+    try failure.withLock { (first) throws(DiskError) in
+      if let first { throw .poisoned(first: first) }
+      let descriptor = try open()
+      // Repeated only after an interrupt: any other error is final, the kernel has dropped the bytes.
+      while synchronize(descriptor, level) != 0 {
+        if errno == EINTR { continue }
+        let error = diskError(errno, .sync, path)
+        first = error
+        isPoisoned.store(true, ordering: .releasing)
+        throw error
+      }
     }
   }
 
@@ -135,7 +176,9 @@ final class POSIXFile: File {
 
   private func writable() throws(DiskError) -> Int32 {
     if isPoisoned.load(ordering: .acquiring), let first = failure.withLock({ $0 }) { throw .poisoned(first: first) }
-    return try open()
+    let descriptor = try open()
+    guard isWritable else { throw .readOnly(path) }
+    return descriptor
   }
 }
 

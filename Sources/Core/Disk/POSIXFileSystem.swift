@@ -1,4 +1,5 @@
-public import SystemPackage
+import CStrataDisk
+import SystemPackage
 
 #if canImport(Glibc)
   import Glibc
@@ -19,12 +20,22 @@ public struct POSIXFileSystem: FileSystem {
       case .createNew: O_RDWR | O_CREAT | O_EXCL
       }
     let descriptor = try retrying(.open, path) { path.withPlatformString { openFile($0, flags | O_CLOEXEC, 0o644) } }
-    return POSIXFile(path: path, descriptor: descriptor)
+    let file = POSIXFile(path: path, descriptor: descriptor, isWritable: mode != .read)
+    // Opening a directory for reading succeeds; nothing after it would.
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw diskError(errno, .open, path) }
+    guard status.st_mode & S_IFMT != S_IFDIR else { throw diskError(EISDIR, .open, path) }
+    return file
   }
 
   public func rename(_ source: FilePath, to target: FilePath, replacing: Bool) throws(DiskError) {
     if !replacing {
-      // link + unlink refuses an existing target on every POSIX system; renameat2's flag does not exist everywhere.
+      let result = source.withPlatformString { from in target.withPlatformString { to in strata_rename_exclusive(from, to) } }
+      if result == 0 { return }
+      if errno == EEXIST { throw .exists(target) }
+      guard errno == EINVAL || errno == ENOSYS || errno == ENOTSUP else { throw diskError(errno, .rename, source) }
+      // File systems without the call: a second name refuses an existing target just as well. A crash between the two steps leaves both.
+      if let status = try status(source), status.isDirectory { throw .unsupported(source, operation: .rename) }
       try link(source, to: target)
       try remove(source)
       return
@@ -77,12 +88,12 @@ public struct POSIXFileSystem: FileSystem {
       if errno == ENOENT || errno == ENOTDIR { return nil }
       throw diskError(errno, .status, path)
     }
-    return FileStatus(size: UInt64(status.st_size), isDirectory: status.st_mode & S_IFMT == S_IFDIR)
+    return FileStatus(size: UInt64(clamping: status.st_size), isDirectory: status.st_mode & S_IFMT == S_IFDIR)
   }
 
   public func syncDirectory(_ directory: FilePath) throws(DiskError) {
     let descriptor = try retrying(.syncDirectory, directory) {
-      directory.withPlatformString { openFile($0, O_RDONLY | O_CLOEXEC, 0) }
+      directory.withPlatformString { strata_open_directory($0) }
     }
     defer { _ = closeFile(descriptor) }
     try retrying(.syncDirectory, directory) { fsync(descriptor) }
@@ -93,7 +104,9 @@ public struct POSIXFileSystem: FileSystem {
       path.withPlatformString { openFile($0, O_RDWR | O_CREAT | O_CLOEXEC, 0o644) }
     }
     // flock belongs to the open file description, so a second lock object in the same process conflicts too.
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+    var result = flock(descriptor, LOCK_EX | LOCK_NB)
+    while result != 0, errno == EINTR { result = flock(descriptor, LOCK_EX | LOCK_NB) }
+    guard result == 0 else {
       let code = errno
       let holder = holderWritten(in: descriptor)
       _ = closeFile(descriptor)
@@ -108,7 +121,8 @@ public struct POSIXFileSystem: FileSystem {
   public func freeSpace(_ directory: FilePath) throws(DiskError) -> UInt64 {
     var status = statvfs()
     try retrying(.freeSpace, directory) { directory.withPlatformString { statFileSystem($0, &status) } }
-    return UInt64(status.f_bavail) * UInt64(status.f_frsize)
+    let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+    return overflow ? .max : bytes
   }
 
   private func holderWritten(in descriptor: Int32) -> Int32? {

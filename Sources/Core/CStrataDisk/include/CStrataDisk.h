@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 // Linux calls that the Swift overlay does not import. Each returns the call's result and leaves errno as the call set it.
 
@@ -11,4 +12,14 @@ ssize_t strata_read_cached(int descriptor, void *buffer, size_t length, int64_t 
 
 // fallocate(2), mode 0: reserves and extends.
 int strata_allocate(int descriptor, int64_t offset, int64_t length);
+
+// pwritev(2).
+ssize_t strata_write_vectored(int descriptor, const struct iovec *vectors, int count, int64_t offset);
+
+// renameat2(2) with RENAME_NOREPLACE, renamex_np(2) with RENAME_EXCL on Darwin: EEXIST where the target is taken, EINVAL or ENOSYS where
+// the file system cannot tell atomically.
+int strata_rename_exclusive(const char *source, const char *target);
+
+// open(2) of a directory for reading: ENOTDIR for anything else.
+int strata_open_directory(const char *path);
 #endif

@@ -1,0 +1,98 @@
+# The project's verbs. `make` alone lists them. Settings are given after the verb: make soak MINUTES=10
+.DEFAULT_GOAL := help
+.SUFFIXES:
+SHELL := /bin/bash
+
+ARGS ?=
+DATA ?= ./data
+MINUTES ?= 5
+ROUNDS ?= 0
+CLIENTS ?= 8
+DEPTH ?= 20
+SEED ?=
+BENCH_ARGS ?=
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+
+STRATA = .build/release/strata
+PYTHON = .build-python/bin/python3
+# What runs code on several threads or owns a file under fault injection.
+SANITIZED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP
+CRASHES = Crash|Mutation|KillTests
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+run: setup-run  ## build what is missing and serve ./data on 127.0.0.1:6379 (DATA=directory, ARGS="more flags")
+	swift build -c release -j $(JOBS) --product strata
+	mkdir -p "$(DATA)"
+	exec $(STRATA) serve --dir "$(DATA)" $(ARGS)
+
+build:  ## build everything, debug
+	swift build -j $(JOBS)
+
+test: setup-test  ## install what tests need, then every test (FILTER=regex for some)
+	swift build -j $(JOBS) --build-tests
+	swift test -j $(JOBS) --skip-build $(if $(FILTER),--filter '$(FILTER)')
+	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
+
+bench: bench-core bench-wal bench-bitcask bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
+
+bench-core: setup-bench  ## the checksum against one lane in C
+	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
+
+bench-wal: setup-bench  ## the write-ahead log against C, LevelDB and RocksDB
+	swift run -c release --package-path Benchmarks bench-wal $(BENCH_ARGS)
+
+bench-bitcask: setup-bench  ## Bitcask against TKRZW, LMDB and RocksDB
+	swift run -c release --package-path Benchmarks bench-bitcask $(BENCH_ARGS)
+
+bench-resp: setup-bench  ## the server against redis-server
+	swift build -c release -j $(JOBS) --product strata
+	swift run -c release --package-path Benchmarks bench-resp $(BENCH_ARGS)
+
+bench-test: setup-bench  ## tests of the benchmark kit, and that peers and kit make the same load
+	@$(MAKE) --no-print-directory -C Benchmarks/Peers check
+	swift test -j $(JOBS) --package-path Benchmarks
+
+crash:  ## crash enumeration, mutation and kill suites at depth DEPTH=20
+	STRATA_DEPTH=$(DEPTH) swift test -j $(JOBS) --filter '$(CRASHES)'
+
+soak: setup-test  ## kill -9 under load for MINUTES=5 (or ROUNDS=n), every acknowledged write checked (CLIENTS=8, SEED=n)
+	swift build -c release -j $(JOBS) --product strata
+	$(PYTHON) Scripts/soak.py --server $(STRATA) --minutes $(MINUTES) --rounds $(ROUNDS) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
+
+sanitize: sanitize-thread sanitize-address  ## the concurrent suites under the thread and the address sanitizer
+
+sanitize-thread:
+	swift test -j $(JOBS) --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
+
+sanitize-address:
+	swift test -j $(JOBS) --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
+
+requirements:  ## which numbered requirement has a test and which has not (STRICT=1: fail when one has none)
+	@python3 Scripts/requirements.py $(if $(STRICT),--strict)
+
+format:  ## format the Swift sources in place
+	swift format --in-place --parallel --recursive Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests
+
+lint:  ## say what format would change, change nothing
+	swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests
+
+docs:  ## reference pages of every module under .build-docs/
+	Scripts/docs.sh
+
+clean:  ## remove what the verbs above built; ./data stays
+	rm -rf .build .build-tsan .build-asan .build-docs .build-python .build-peers Benchmarks/.build Benchmarks/Peers/.build
+
+setup-run:
+	@Scripts/setup.sh run
+
+setup-test:
+	@Scripts/setup.sh test
+
+setup-bench:
+	@Scripts/setup.sh bench
+	@$(MAKE) --no-print-directory -C Benchmarks/Peers
+
+.PHONY: help run build test bench bench-core bench-wal bench-bitcask bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
+  requirements format lint docs clean setup-run setup-test setup-bench

@@ -1,0 +1,331 @@
+import StrataDisk
+import StrataJobs
+
+/// What a submission took.
+package struct CommitTicket: Sendable, Hashable {
+  /// The first sequence taken.
+  package var first: UInt64
+  /// The last; one less than the first where none was taken.
+  package var last: UInt64
+  /// Whether the submission counts as acknowledged only when it is on the device.
+  package var mustBeDurable: Bool
+}
+
+/// Runs once everything up to `sequence` is acknowledged, or with the sticky failure.
+struct CommitCallback {
+  var sequence: UInt64
+  var durably: Bool
+  var run: @Sendable (CommitError?) -> Void
+}
+
+/// Everything behind the commit lock.
+struct CommitState {
+  /// Conditions of the monitor: waiters of even and odd passes, waiters for room, the commit thread.
+  static let conditions = 4
+  static let room = 2
+  static let thread = 3
+
+  var active: PreparedSegment
+  /// First sequence of the active segment.
+  var activeFirst: UInt64
+  /// Where the next byte of the active segment goes.
+  var offset: UInt64
+  var next: PreparedSegment?
+  var isPreparing = false
+
+  var nextSequence: UInt64
+  var written: UInt64
+  var durable: UInt64
+  /// Everything up to here has to be durable before it counts as acknowledged.
+  var forced: UInt64
+
+  var filling: CommitGroup
+  /// Groups of segments that ended since the last pass.
+  var ended: [CommitGroup] = []
+  var inFlight: [CommitGroup] = []
+  var spare: [CommitGroup] = []
+  /// Somebody leads a pass.
+  var isCommitting = false
+  /// The leader has taken its groups: what is submitted now belongs to the next pass.
+  var isTaken = false
+  var passMustSync = false
+  var pass: UInt64 = 0
+  /// Blocked waiters of even and odd passes.
+  var blocked = (0, 0)
+  var pendingBytes = 0
+  /// Monotonic time of the oldest operation that `.batched` has yet to sync.
+  var batchedSince: UInt64?
+  /// The commit thread sleeps until `batchedSince` is due.
+  var isArmed = false
+  /// Preparing a segment in advance failed; only somebody who needs it tries again.
+  var prefetchFailed = false
+  /// Callbacks for what is submitted; they want passes.
+  var callbacks: [CommitCallback] = []
+  /// Callbacks for what may come one day; they only look on.
+  var observers: [UInt64: CommitCallback] = [:]
+  var nextObserver: UInt64 = 0
+  /// The ends of what is written and what is durable.
+  var writtenEnd: SegmentPosition
+  var durableEnd: SegmentPosition
+  /// The next pass syncs whatever the sequences say, for records that take none.
+  var mustSync = false
+  var roomCallbacks: [(bytes: Int, run: @Sendable (CommitError?) -> Void)] = []
+
+  var failure: CommitError?
+  var isClosed = false
+  var stopsThread = false
+  var hasThread = false
+  /// The thread was told to look and has not yet.
+  var isThreadTold = false
+  var counters = CommitCounters()
+
+  init(active: PreparedSegment, offset: UInt64, firstSequence: UInt64, nextSequence: UInt64) {
+    self.active = active
+    self.offset = offset
+    self.nextSequence = nextSequence
+    activeFirst = firstSequence
+    let last = nextSequence - 1
+    (written, durable, forced) = (last, last, last)
+    writtenEnd = SegmentPosition(segment: active.number, offset: offset)
+    durableEnd = writtenEnd
+    filling = CommitGroup(segment: active, start: offset, lastSequence: last)
+  }
+
+  var submitted: UInt64 { nextSequence - 1 }
+
+  func checkOpen() throws(CommitError) {
+    if let failure { throw failure }
+    if isClosed { throw .closed }
+  }
+
+  // MARK: Placing
+
+  /// What has to happen before an operation can be taken.
+  enum Need: Hashable {
+    /// Too much is pending.
+    case drain
+    /// The active segment is full and the next one is not there or too short.
+    case segment
+    /// The active segment has to be extended to this length.
+    case allocation(UInt64)
+  }
+
+  func need(forBytes bytes: Int, _ options: GroupCommit.Options, sealBytes: Int) -> Need? {
+    if offset >= options.segmentBytes {
+      guard let next, next.allocated >= next.dataStart + UInt64(bytes + sealBytes) else { return .segment }
+    } else {
+      let end = offset + options.groupAlignment + UInt64(bytes + sealBytes)
+      if end > active.allocated { return .allocation(end) }
+    }
+    // An operation larger than the bound is taken when nothing else is pending.
+    return pendingBytes > 0 && pendingBytes + bytes > options.maxPendingBytes ? .drain : nil
+  }
+
+  mutating func place(
+    _ bytes: Int, _ operations: Int, _ durability: Durability, _ options: GroupCommit.Options, _ source: any SegmentSource,
+    _ encode: (UnsafeMutableRawBufferPointer, Placement) -> Int
+  ) -> CommitTicket {
+    if offset >= options.segmentBytes { rotate(source) }
+    if filling.count == 0, options.groupAlignment > 1 { align(to: options.groupAlignment) }
+    let first = nextSequence
+    let last = first + UInt64(operations) - 1
+    let placement = Placement(segment: active.number, salt: active.salt, offset: offset, sequence: first, durableSequence: durable)
+    let used = encode(filling.reserve(bytes), placement)
+    precondition(used <= bytes, "an encoder wrote beyond its reservation")
+    filling.commit(used)
+    filling.lastSequence = last
+    offset += UInt64(used)
+    pendingBytes += used
+    nextSequence = last + 1
+    let mustBeDurable =
+      switch durability {
+      case .everyWrite: true
+      case .batched(let count, _): last - min(last, max(forced, durable)) >= UInt64(max(1, count))
+      case .none: false
+      }
+    if mustBeDurable {
+      forced = last
+      batchedSince = nil
+    } else if case .batched = durability, batchedSince == nil {
+      batchedSince = MonotonicClock.now()
+    }
+    counters.operations += UInt64(operations)
+    return CommitTicket(first: first, last: last, mustBeDurable: mustBeDurable)
+  }
+
+  /// Ends the active segment and makes the prepared one active.
+  private mutating func rotate(_ source: any SegmentSource) {
+    guard let next else { preconditionFailure("rotation without a prepared segment") }
+    let placement = Placement(segment: active.number, salt: active.salt, offset: offset, sequence: nextSequence, durableSequence: durable)
+    let used = source.seal(filling.reserve(source.sealBytes), at: placement)
+    filling.commit(used)
+    pendingBytes += used
+    let sealed = SealedSegment(number: active.number, firstSequence: activeFirst, lastSequence: submitted, length: offset + UInt64(used))
+    filling.seals = sealed
+    ended.append(filling)
+    active = next
+    self.next = nil
+    offset = active.dataStart
+    activeFirst = nextSequence
+    filling = freshGroup()
+    filling.begins = (activeFirst, sealed)
+    // A rotation is a structural event: what precedes it is durable whatever the mode.
+    forced = max(forced, submitted)
+    counters.rotations += 1
+  }
+
+  private mutating func align(to alignment: UInt64) {
+    let gap = Int((alignment - offset % alignment) % alignment)
+    guard gap > 0 else { return }
+    let room = filling.reserve(gap)
+    room.initializeMemory(as: UInt8.self, repeating: 0)
+    filling.commit(gap)
+    offset += UInt64(gap)
+    pendingBytes += gap
+  }
+
+  private mutating func freshGroup() -> CommitGroup {
+    guard let group = spare.popLast() else { return CommitGroup(segment: active, start: offset, lastSequence: submitted) }
+    group.reset(segment: active, start: offset, lastSequence: submitted)
+    return group
+  }
+
+  // MARK: Passes
+
+  /// Makes the caller the leader of the next pass.
+  mutating func claimPass() {
+    isCommitting = true
+    isTaken = false
+    pass += 1
+  }
+
+  /// Takes everything submitted into the claimed pass.
+  mutating func takePass() {
+    isTaken = true
+    inFlight = ended
+    inFlight.append(filling)
+    ended.removeAll(keepingCapacity: true)
+    passMustSync = forced > durable || mustSync
+    mustSync = false
+    if passMustSync { batchedSince = nil }
+    filling = freshGroup()
+    counters.passes += 1
+  }
+
+  struct PassOutcome {
+    /// The condition of this pass's waiters.
+    var finished: Int
+    /// The condition one of whose waiters is to lead next.
+    var successor: Int?
+    var wakesThread = false
+    var callbacks: [CommitCallback]
+    var failure: CommitError?
+  }
+
+  mutating func endPass(failure error: DiskError?, _ options: GroupCommit.Options) -> PassOutcome {
+    let finished = Int(pass & 1)
+    isCommitting = false
+    if let error {
+      // What was submitted stays readable in memory: nothing is ever taken out of `inFlight` again.
+      failure = .durabilityLost(error)
+      return PassOutcome(finished: finished, callbacks: takeAllCallbacks(), failure: failure)
+    }
+    for group in inFlight {
+      // Published only now, after the sync of what had to be durable: so `written` is what is acknowledged.
+      written = group.lastSequence
+      writtenEnd = SegmentPosition(segment: group.segment.number, offset: group.end)
+      if group.seals != nil || passMustSync { (durable, durableEnd) = (group.lastSequence, writtenEnd) }
+      pendingBytes -= group.count
+      counters.bytes += UInt64(group.count)
+      if group.capacity <= CommitGroup.retainedBytes, spare.count < 3 { spare.append(group) }
+    }
+    inFlight.removeAll(keepingCapacity: true)
+    let next = Int((pass + 1) & 1)
+    let due = takeCallbacks()
+    return PassOutcome(
+      finished: finished, successor: (next == 0 ? blocked.0 : blocked.1) > 0 ? next : nil, wakesThread: wantsThread(options),
+      callbacks: due, failure: nil)
+  }
+
+  private mutating func takeCallbacks() -> [CommitCallback] {
+    var due: [CommitCallback] = []
+    if !callbacks.isEmpty {
+      due = callbacks.filter { isReached($0.sequence, durably: $0.durably) }
+      if due.count == callbacks.count {
+        callbacks.removeAll(keepingCapacity: true)
+      } else if !due.isEmpty {
+        callbacks = callbacks.filter { !isReached($0.sequence, durably: $0.durably) }
+      }
+    }
+    if !observers.isEmpty {
+      let reached = observers.filter { isReached($0.value.sequence, durably: $0.value.durably) }
+      for (id, observer) in reached {
+        observers[id] = nil
+        due.append(observer)
+      }
+    }
+    return due
+  }
+
+  /// Everything anybody waits to be told, for telling them that it will not come.
+  mutating func takeAllCallbacks() -> [CommitCallback] {
+    defer { (callbacks, observers) = ([], [:]) }
+    return callbacks + observers.values
+  }
+
+  /// Whether `sequence` is acknowledged, or durable where that is asked for.
+  func isReached(_ sequence: UInt64, durably: Bool) -> Bool { (durably ? durable : written) >= sequence }
+
+  /// Whether the commit thread has something to do.
+  func wantsThread(_ options: GroupCommit.Options) -> Bool {
+    guard options.usesThread, !isThreadTold, failure == nil, !isClosed else { return false }
+    if !callbacks.isEmpty || !roomCallbacks.isEmpty || pendingBytes >= options.writeBehindBytes { return true }
+    if wantsSegment(options) { return true }
+    return batchedSince != nil && !isArmed
+  }
+
+  /// Whether it is time to prepare the next segment in advance.
+  func wantsSegment(_ options: GroupCommit.Options) -> Bool {
+    next == nil && !isPreparing && !prefetchFailed && offset >= options.segmentBytes / 2
+  }
+
+  /// The condition a waiter for `sequence` sleeps on.
+  func condition(for sequence: UInt64) -> Int {
+    let isOfThisPass = isCommitting && (!isTaken || sequence <= (inFlight.last?.lastSequence ?? 0))
+    return Int((isOfThisPass ? pass : pass + 1) & 1)
+  }
+}
+
+/// A place in a log.
+package struct SegmentPosition: Sendable, Hashable {
+  /// Number of the segment.
+  package var segment: UInt64
+  /// Byte offset in its file.
+  package var offset: UInt64
+}
+
+/// Counts since the log was opened.
+package struct CommitCounters: Sendable, Hashable {
+  /// Sequences given out.
+  package var operations: UInt64 = 0
+  /// Bytes written, frames and padding included.
+  package var bytes: UInt64 = 0
+  /// Passes taken.
+  package var passes: UInt64 = 0
+  /// Syncs of segment data.
+  package var syncs: UInt64 = 0
+  /// Time spent in those syncs.
+  package var syncNanoseconds: UInt64 = 0
+  /// The longest of them.
+  package var longestSyncNanoseconds: UInt64 = 0
+  /// Segments ended because they were full.
+  package var rotations: UInt64 = 0
+
+  package init() {}
+
+  mutating func record(sync nanoseconds: UInt64) {
+    syncs += 1
+    syncNanoseconds += nanoseconds
+    longestSyncNanoseconds = max(longestSyncNanoseconds, nanoseconds)
+  }
+}

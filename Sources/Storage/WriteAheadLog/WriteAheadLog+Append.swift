@@ -1,0 +1,201 @@
+import StrataBytes
+import StrataDisk
+
+extension WriteAheadLog {
+  // MARK: Submitting
+
+  /// Orders a record without waiting: it has its sequence and is visible to replay once written, and becomes durable with the next group
+  /// anybody waits for. Wait with ``waitDurable(_:)``, or for what `durability` asks with ``append(_:durability:)``.
+  /// Blocks only while more than `maxPendingBytes` are unwritten or a new segment has to be made.
+  /// - Throws: `.recordTooLarge`, `.invalidKind`, `.noSpace`: nothing was taken. `.durabilityLost`, `.closed`.
+  @discardableResult
+  public func submit(_ record: WALRecord) throws(WALError) -> SequenceNumber { try place(record, options.durability).last }
+
+  /// As ``submit(_:)`` for an application record whose payload is borrowed; the fastest form.
+  @discardableResult
+  public func submit(kind: UInt8, _ payload: RawSpan) throws(WALError) -> SequenceNumber { try place(kind, payload, options.durability).last }
+
+  /// Orders several records as one unit, which after a crash is there wholly or not at all. An empty batch takes nothing.
+  @discardableResult
+  public func submit(batch: [WALRecord]) throws(WALError) -> ClosedRange<SequenceNumber>? {
+    let ticket = try place(batch, options.durability)
+    return ticket.map { $0.first...$0.last }
+  }
+
+  /// Blocks until everything up to `sequence` survives power loss, whatever the mode.
+  public func waitDurable(_ sequence: SequenceNumber) throws(WALError) {
+    let commit = try writer()
+    guard sequence <= commit.submittedSequence else { throw .truncateBeyondEnd(requested: sequence, last: commit.submittedSequence) }
+    do { try commit.wait(for: sequence, durably: true) } catch { throw WALError(error, directory) }
+  }
+
+  /// Suspends until everything up to `sequence` survives power loss; blocks no thread.
+  public func waitDurable(_ sequence: SequenceNumber) async throws(WALError) {
+    let commit = try writer()
+    guard sequence <= commit.submittedSequence else { throw .truncateBeyondEnd(requested: sequence, last: commit.submittedSequence) }
+    do { try await commit.wait(for: sequence, durably: true) } catch { throw WALError(error, directory) }
+  }
+
+  /// Calls `body` once everything up to `sequence` survives power loss, or with the error that prevents it. `body` runs on the calling or the
+  /// committing thread and must be short.
+  public func whenDurable(_ sequence: SequenceNumber, _ body: @escaping @Sendable (WALError?) -> Void) {
+    guard let commit else { return body(.readOnly) }
+    let directory = directory
+    commit.whenReached(sequence, durably: true) { error in body(error.map { WALError($0, directory) }) }
+  }
+
+  // MARK: Appending
+
+  /// Appends a record and blocks until it is acknowledged under `durability` (the log's own where `nil`).
+  /// - Throws: as ``submit(_:)``.
+  @discardableResult
+  public func append(_ record: WALRecord, durability: Durability? = nil) throws(WALError) -> SequenceNumber {
+    try wait(try place(record, durability ?? options.durability))
+  }
+
+  /// Appends a record and suspends until it is acknowledged.
+  @discardableResult
+  public func append(_ record: WALRecord, durability: Durability? = nil) async throws(WALError) -> SequenceNumber {
+    try await wait(try place(record, durability ?? options.durability))
+  }
+
+  /// Appends an application record with a borrowed payload; otherwise as ``append(_:durability:)``.
+  @discardableResult
+  public func append(kind: UInt8, _ payload: RawSpan, durability: Durability? = nil) throws(WALError) -> SequenceNumber {
+    try wait(try place(kind, payload, durability ?? options.durability))
+  }
+
+  /// Appends records as one unit: consecutive sequences, one frame, one sync whatever the mode unless `durability` weakens it.
+  /// - Returns: the sequences, `nil` for an empty batch, which takes nothing.
+  @discardableResult
+  public func append(batch: [WALRecord], durability: Durability = .everyWrite) throws(WALError) -> ClosedRange<SequenceNumber>? {
+    guard let ticket = try place(batch, durability) else { return nil }
+    try wait(ticket)
+    return ticket.first...ticket.last
+  }
+
+  /// Appends records as one unit and suspends until they are acknowledged.
+  @discardableResult
+  public func append(batch: [WALRecord], durability: Durability = .everyWrite) async throws(WALError) -> ClosedRange<SequenceNumber>? {
+    guard let ticket = try place(batch, durability) else { return nil }
+    try await wait(ticket)
+    return ticket.first...ticket.last
+  }
+
+  /// Writes a checkpoint with a payload of the application's; durable on return in every mode. It takes a sequence of its own, replay passes
+  /// over it, ``lastCheckpoint`` finds it after a restart.
+  @discardableResult
+  public func checkpoint(_ payload: [UInt8] = []) throws(WALError) -> SequenceNumber {
+    let sequence = try wait(try place(checkpoint: payload))
+    remember(sequence, payload)
+    return sequence
+  }
+
+  /// Writes a checkpoint; durable when it returns. Blocks no thread.
+  @discardableResult
+  public func checkpoint(_ payload: [UInt8] = []) async throws(WALError) -> SequenceNumber {
+    let sequence = try await wait(try place(checkpoint: payload))
+    remember(sequence, payload)
+    return sequence
+  }
+
+  private func remember(_ sequence: SequenceNumber, _ payload: [UInt8]) {
+    lastCheckpointMemory.withLock { present in
+      if sequence > present?.sequence ?? 0 { present = Checkpoint(sequence: sequence, payload: payload) }
+    }
+  }
+
+  @discardableResult
+  private func wait(_ ticket: CommitTicket) throws(WALError) -> SequenceNumber {
+    let commit = try writer()
+    do { try commit.wait(for: ticket) } catch { throw WALError(error, directory) }
+    return ticket.last
+  }
+
+  @discardableResult
+  private func wait(_ ticket: CommitTicket) async throws(WALError) -> SequenceNumber {
+    let commit = try writer()
+    do { try await commit.wait(for: ticket) } catch { throw WALError(error, directory) }
+    return ticket.last
+  }
+
+  // MARK: Placing
+
+  private func place(_ record: WALRecord, _ durability: Durability) throws(WALError) -> CommitTicket {
+    if case .application(let kind, _) = record { try check(kind) }
+    return try place(.operation, count: 1, bytes: LogicalRecord.bytes(of: record), durability) { frames, _ in
+      LogicalRecord.write(record, to: &frames)
+    }
+  }
+
+  private func place(_ kind: UInt8, _ payload: RawSpan, _ durability: Durability) throws(WALError) -> CommitTicket {
+    try check(kind)
+    return try payload.withUnsafeBytes { (bytes) throws(WALError) in
+      try place(.operation, count: 1, bytes: LogicalRecord.bytes(bytes.count), durability) { frames, _ in
+        LogicalRecord.write(kind, bytes, nil, to: &frames)
+      }
+    }
+  }
+
+  private func place(_ batch: [WALRecord], _ durability: Durability) throws(WALError) -> CommitTicket? {
+    guard !batch.isEmpty else {
+      _ = try writer()
+      return nil
+    }
+    var bytes = 0
+    for record in batch {
+      if case .application(let kind, _) = record { try check(kind) }
+      bytes += LogicalRecord.bytes(of: record)
+    }
+    return try place(.batch, count: batch.count, bytes: bytes, durability) { frames, _ in
+      for record in batch { LogicalRecord.write(record, to: &frames) }
+    }
+  }
+
+  private func place(checkpoint payload: [UInt8]) throws(WALError) -> CommitTicket {
+    try payload.span.bytes.withUnsafeBytes { (bytes) throws(WALError) in
+      try place(.checkpoint, count: 1, bytes: LogicalRecord.bytes(bytes.count), .everyWrite) { frames, placement in
+        LogicalRecord.write(LogicalRecord.Operation.checkpoint, bytes, nil, to: &frames)
+        segments.note(
+          checkpoint: CheckpointPlace(sequence: placement.sequence, segment: placement.segment, offset: frames.start))
+      }
+    }
+  }
+
+  /// Writes the record that raises the low-water mark; takes no sequence.
+  func place(truncation sequence: SequenceNumber) throws(WALError) {
+    _ = try place(.truncate, count: 0, bytes: LogicalRecord.bytes(0) + 10, .everyWrite) { frames, _ in
+      frames.write(LogicalRecord.Operation.truncate)
+      frames.write(varint: sequence)
+      segments.raise(lowWater: sequence)
+    }
+  }
+
+  private func check(_ kind: UInt8) throws(WALError) {
+    if kind < LogicalRecord.Operation.firstApplicationKind { throw .invalidKind(kind) }
+  }
+
+  @inline(__always)
+  private func place(
+    _ kind: LogicalRecord.Kind, count: Int, bytes: Int, _ durability: Durability, _ write: (inout FrameWriter, Placement) -> Void
+  ) throws(WALError) -> CommitTicket {
+    let commit = try writer()
+    guard bytes + LogicalRecord.prefixBound <= options.maxRecordBytes else {
+      throw .recordTooLarge(size: bytes + LogicalRecord.prefixBound, limit: options.maxRecordBytes)
+    }
+    let frameState = segments.frames
+    do throws(CommitError) {
+      return try commit.submit(
+        atMost: Frame.bound(payload: bytes + LogicalRecord.prefixBound), operations: count, durability: durability
+      ) { buffer, placement in
+        let seed = frameState.seed(for: placement)
+        var frames = FrameWriter(buffer, at: placement.offset, sequence: placement.sequence, seed: seed, digest: frameState.digest)
+        LogicalRecord.writePrefix(kind, count: count, watermark: placement.durableSequence, to: &frames)
+        write(&frames, placement)
+        let used = frames.finish()
+        frameState.digest = frames.digest
+        return used
+      }
+    } catch { throw WALError(error, directory) }
+  }
+}
