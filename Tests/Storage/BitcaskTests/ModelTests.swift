@@ -87,10 +87,10 @@ import Testing
 
   @Test(
     .requirement("Bitcask.never.2", "Bitcask.never.5", "Bitcask.keep.7", "Bitcask.never.18", "Bitcask.keep.11"),
-    arguments: 0..<UInt64(8 * testDepth))
+    arguments: 0..<UInt64(6 * testDepth))
   func equalsADictionaryUnderEveryEvent(seed: UInt64) throws {
-    try Self.run(seed: seed, steps: 1500, keyStorage: .memory)
-    try Self.run(seed: seed &+ 1000, steps: 400, keyStorage: .fingerprint)
+    try Self.run(seed: seed, steps: 600, keyStorage: .memory)
+    try Self.run(seed: seed &+ 1000, steps: 200, keyStorage: .fingerprint)
   }
 
   /// Each sequence of deletes, partial merges and restarts over two keys, whatever the choice of inputs.
