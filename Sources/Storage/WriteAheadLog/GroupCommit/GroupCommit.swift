@@ -198,7 +198,7 @@ package final class GroupCommit: Sendable {
   /// Takes what is submitted, writes it and, where demanded, syncs it. The caller has made itself the leader with `claimPass`.
   func runPass() {
     if options.commitDelay > .zero, monitor.withLock({ $0.blocked.0 + $0.blocked.1 >= options.commitSiblings }) {
-      _ = monitor.wait(on: CommitState.room, timeout: options.commitDelay) { (state) -> Void? in state.isClosed ? () : nil }
+      _ = monitor.wait(on: CommitState.room, timeout: options.commitDelay) { (state) -> Void? in state.isClosing ? () : nil }
     }
     let (groups, mustSync) = monitor.withLock { state in
       state.takePass()

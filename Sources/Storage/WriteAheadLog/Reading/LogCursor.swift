@@ -7,6 +7,8 @@ final class LogCursor {
   private let options: WALOptions
   private(set) var segment: LogSegments.Segment?
   private var reader: SegmentReader?
+  /// The segment's seal has been read; what follows is in the next segment, when there is one.
+  private var isBehindSeal = false
   /// Nothing at or beyond is read.
   private(set) var end: SegmentPosition
   /// Whether damage is skipped and listed instead of thrown.
@@ -49,6 +51,10 @@ final class LogCursor {
   /// The next record, or `nil` at the end.
   func next() throws(WALError) -> Found? {
     while let segment, segment.number <= end.segment {
+      if isBehindSeal {
+        guard try advance() else { return nil }
+        continue
+      }
       let reader = try opened(segment)
       switch try storage({ () throws(DiskError) in try reader.next() }) {
       case .record(let offset, let sequence, let prefix):
@@ -59,7 +65,7 @@ final class LogCursor {
         if damage.isEmpty, seal.digest != reader.digest || seal.lastSequence != last {
           try fault(segment, offset, length: UInt64(Seal.bytes), "the seal does not match what precedes it")
         }
-        guard try advance() else { return nil }
+        isBehindSeal = true
       case .end:
         guard try goesOn(segment, reader) else { return nil }
       case .bad(let offset, let reason):
@@ -116,6 +122,7 @@ final class LogCursor {
     }
     segment = next
     reader = nil
+    isBehindSeal = false
     return true
   }
 
