@@ -35,6 +35,7 @@ let blocks: [Target] = [
   block("Core", "Simulation", ["StrataDisk", "StrataNodes", system]),
   block("Storage", "Filters", ["StrataBytes"]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
+  block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Server", "RESP", nio + [ssl, log, "CStrataServer"]),
 ]
 
@@ -58,6 +59,9 @@ let package = Package(
     tests("Core", "Jobs", ["StrataJobs"]),
     tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
     tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
+    tests(
+      "Storage", "Bitcask",
+      ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
     tests(
       "Storage", "WriteAheadLog",
       ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system]),

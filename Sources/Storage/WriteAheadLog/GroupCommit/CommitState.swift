@@ -135,6 +135,8 @@ struct CommitState {
     let last = first + UInt64(operations) - 1
     let placement = Placement(segment: active.number, salt: active.salt, offset: offset, sequence: first, durableSequence: durable)
     let used = encode(filling.reserve(bytes), placement)
+    // The encoder found, in its place of the order, that there is nothing to write: nothing is taken.
+    if used < 0 { return CommitTicket(first: first, last: first - 1, mustBeDurable: false) }
     precondition(used <= bytes, "an encoder wrote beyond its reservation")
     filling.commit(used)
     filling.lastSequence = last

@@ -95,7 +95,8 @@ package final class GroupCommit: Sendable {
   /// Takes `operations` sequences and at most `bytes` bytes of the active segment.
   ///
   /// `encode` runs under the commit lock, so effects it makes are in sequence order; it must be short and must not call back. It gets
-  /// `bytes` of uninitialised room and returns how many of them it filled.
+  /// `bytes` of uninitialised room and returns how many of them it filled, or a negative number to take nothing
+  /// after all: the ticket is then empty.
   /// - Parameter mayBlock: when `false`, throws `.wouldBlock` instead of waiting for room or doing I/O.
   /// - Throws: `.storage` when a full disk or another error kept room from being made (nothing was taken), `.durabilityLost`, `.closed`.
   package func submit(
