@@ -11,11 +11,14 @@ import Testing
   static func enumeration(_ profile: DiskProfile = .strictPOSIX) -> CrashEnumeration {
     var options = CrashEnumeration.Options()
     options.profile = profile
-    options.singlesPerPoint = depth > 1 ? 24 : 3
+    options.singlesPerPoint = depth > 1 ? 24 : 1
     options.tearsPerPoint = depth > 1 ? 6 : 1
     options.randomsPerPoint = depth > 1 ? 4 : 1
     options.crashesPerRecovery = depth > 1 ? 8 : 1
     options.site = { call in
+      if call.operation == .syncDirectory, call.path == "/" { return "sync of the directory that holds the log's" }
+      // Names a killed process left: their case takes a recycled file, see below.
+      if call.defaultSite == "syncDirectory /log after open" { return "sync of the directory that holds the log's" }
       // The first sync of a new segment's file is that of its header.
       let isHeader = call.operation == .sync && call.ordinal == 0 && call.path.string.contains("free-")
       return isHeader ? "sync of a segment's header" : call.defaultSite
@@ -35,5 +38,40 @@ import Testing
     }
     #expect(report.isClean, "\(mode): \(report)")
     #expect(report.images > 100 && report.recoveryImages > 50, "\(mode): \(report)")
+  }
+
+  /// Each sync of the log's, of segments and of directories, left out: a crash must show it.
+  @Test(.requirement("WriteAheadLog.never.8", "WriteAheadLog.keep.6")) func everySyncOfTheLogIsNeeded() throws {
+    let options = WALOptions.small { $0.recycledSegments = 0 }
+    var enumeration = Self.enumeration()
+    enumeration.options.singlesPerPoint = 2
+    enumeration.options.crashesPerRecovery = 3
+    enumeration.options.maximumImages = depth > 1 ? .max : 4000
+    let report = try enumeration.undetectedSyncs { disk, ledger in
+      try CrashScript(disk, ledger, options).runShort()
+    } recover: { disk, ledger in
+      try CrashScript.recover(disk, ledger, options)
+    }
+    #expect(report.undetected.isEmpty, "\(report)")
+    #expect(report.detected.count >= 8, "\(report)")
+  }
+
+  @Test(.requirement("WriteAheadLog.never.8")) func namesAKilledProcessLeftAreSyncedBeforeTheirFilesAreReused() throws {
+    let disk = SimulatedFileSystem()
+    let log = try WriteAheadLog.openSmall(disk)
+    try log.fillSegment()
+    try log.fillSegment()
+    // The process dies between giving a file back and making that durable.
+    let syncs = disk.callCount(of: .syncDirectory)
+    disk.inject(DiskFault(.io, at: .nth(syncs + 1, of: .syncDirectory)))
+    #expect(throws: WALError.self) { try log.truncate(upTo: log.lastSequence - 1) }
+    let next = disk.fork()
+    let free = next.contents.map(\.path.string).filter { $0.contains("free-") }
+    #expect(free.count == 2)
+    // The next process reuses the files, and the power fails while it does.
+    next.inject(DiskFault(.crash, at: .nth(1, of: .rename)))
+    #expect(throws: WALError.self) { try WriteAheadLog.openSmall(next) }
+    let reopened = try WriteAheadLog.openSmall(next.crash(.nothingKept))
+    #expect(try reopened.sequences() == [log.lastSequence])
   }
 }

@@ -74,6 +74,8 @@ struct CommitState {
   var roomCallbacks: [(bytes: Int, run: @Sendable (CommitError?) -> Void)] = []
 
   var failure: CommitError?
+  /// Nothing more is taken; what was taken is still written.
+  var isClosing = false
   var isClosed = false
   var stopsThread = false
   var hasThread = false
@@ -96,7 +98,7 @@ struct CommitState {
   var submitted: UInt64 { nextSequence - 1 }
 
   func checkOpen() throws(CommitError) {
-    if isClosed { throw .closed }
+    if isClosing { throw .closed }
     if let failure { throw failure }
   }
 

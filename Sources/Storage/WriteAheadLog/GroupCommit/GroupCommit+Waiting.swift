@@ -162,10 +162,13 @@ extension GroupCommit {
   package func close() throws(CommitError) -> (active: PreparedSegment, end: UInt64, firstSequence: UInt64, prepared: PreparedSegment?) {
     var failure: CommitError?
     var orphans: [@Sendable (CommitError?) -> Void] = []
-    // Others submit until the very end: the log closes in the moment when everything is durable and no pass runs.
+    try monitor.withLock { (state) throws(CommitError) in
+      if state.isClosing { throw .closed }
+      state.isClosing = true
+    }
+    // A pass may be under way, and others may wait for it: the log is closed when everything is durable and no pass runs.
     while true {
-      let leadership = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<CommitState.Leadership?> in
-        if state.isClosed { throw .closed }
+      let leadership = monitor.wait(choosing: { state -> Waiting<CommitState.Leadership?> in
         if state.isCommitting { return .wait(on: CommitState.room) }
         failure = state.failure
         if failure == nil, state.pendingBytes > 0 || state.durable < state.submitted || state.mustSync {

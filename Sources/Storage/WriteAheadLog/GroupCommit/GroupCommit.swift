@@ -225,7 +225,7 @@ package final class GroupCommit: Sendable {
 
   /// Waits for the company `commitDelay` is meant for, then takes the pass.
   private func gather() -> CommitState.Pass {
-    _ = monitor.wait(on: CommitState.room, timeout: options.commitDelay) { (state) -> Void? in state.isClosed ? () : nil }
+    _ = monitor.wait(on: CommitState.room, timeout: options.commitDelay) { (state) -> Void? in state.isClosing ? () : nil }
     return monitor.withLock { $0.takePass() }
   }
 

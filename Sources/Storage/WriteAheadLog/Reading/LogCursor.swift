@@ -7,6 +7,8 @@ final class LogCursor {
   private let options: WALOptions
   private(set) var segment: LogSegments.Segment?
   private var reader: SegmentReader?
+  /// The segment's seal has been read; what follows is in the next segment, when there is one.
+  private var isBehindSeal = false
   /// Nothing at or beyond is read.
   private(set) var end: SegmentPosition
   /// Whether damage is skipped and listed instead of thrown.
@@ -52,6 +54,10 @@ final class LogCursor {
   /// The next record, or `nil` at the end.
   func next() throws(WALError) -> Found? {
     while let reader = try opened() {
+      if isBehindSeal {
+        guard try advance() else { return nil }
+        continue
+      }
       let item: SegmentReader.Item
       do throws(DiskError) { item = try reader.next() } catch { throw .storage(error) }
       if case .record(let offset, let sequence, let prefix) = item {
@@ -72,7 +78,8 @@ final class LogCursor {
       if damage.isEmpty, seal.digest != reader.digest || seal.lastSequence != last {
         try fault(segment, offset, length: UInt64(Seal.bytes), "the seal does not match what precedes it")
       }
-      return try advance()
+      isBehindSeal = true
+      return true
     case .end: return try goesOn(segment, reader)
     case .bad(let offset, let reason):
       let later: UInt64?
@@ -126,6 +133,7 @@ final class LogCursor {
     }
     segment = next
     reader = nil
+    isBehindSeal = false
     return true
   }
 

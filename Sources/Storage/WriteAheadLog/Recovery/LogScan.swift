@@ -128,7 +128,7 @@ struct LogScan {
       let size = try fileSystem.status(segment.path)?.size ?? 0
       row[index].sealed = SealedSegment(
         number: segment.number, firstSequence: segment.header.firstSequence, lastSequence: next.firstSequence - 1, length: size)
-      reportMissing(segment.number + 1, from: segment.header.firstSequence)
+      for number in (segment.number + 1..<next.number).prefix(64) { reportMissing(number, from: segment.header.firstSequence) }
     }
     if let first = row.first?.header, first.firstSequence > lowWater + 1 { reportMissing(first.number - 1, from: lowWater + 1) }
     take(row)
