@@ -12,6 +12,8 @@ public struct Damage: Sendable, Hashable, CustomStringConvertible {
     case header
     /// The whole segment's file.
     case segment
+    /// The manifest has lost a segment that is there; salvage has taken it back in.
+    case forgotten
   }
 
   /// The segment's number.
@@ -30,6 +32,7 @@ public struct Damage: Sendable, Hashable, CustomStringConvertible {
     case .region: "\(path): \(length) bytes from offset \(offset) hold no readable record"
     case .header: "\(path): the header sector is not sound"
     case .segment: "\(path): missing"
+    case .forgotten: "\(path): not named by the manifest, though it holds records"
     }
   }
 }
