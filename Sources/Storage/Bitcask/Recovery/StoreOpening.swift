@@ -57,6 +57,8 @@ struct StoreOpening {
     for facts in state.segments.values.sorted(by: { $0.id < $1.id }) { try openSegment(facts, &state, table, trash, &report) }
     try endActiveSegment(&state, table, &report)
     let index = KeyDirectory(keepsKeys: options.keyStorage == .memory, isRecovering: true)
+    // The record counts of the manifest are sealed with checksums, but the files bound them too.
+    index.reserve(table.all.reduce(0) { $0 + min(Int(clamping: $1.currentFacts.records), $1.dataBytes / RecordHeader.bytes) })
     let loading = IndexLoading(index: index, table: table, store: state.store, fileSystem: fileSystem, mode: options.recovery)
     let outcome = try loading.load(table.all, threads: options.background == .manual ? 1 : options.recoveryThreads)
     index.finishRecovery { location in table.segment(location.segment)?.gain(Int(location.length)) }
