@@ -50,6 +50,7 @@ let package = Package(
     tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
     tests(
       "Storage", "WriteAheadLog",
-      ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system]),
+      ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
+      resources: [.copy("Golden")]),
   ]
 )
