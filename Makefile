@@ -35,7 +35,10 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	swift test -j $(JOBS) --skip-build $(if $(FILTER),--filter '$(FILTER)')
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 
-bench: bench-wal bench-bitcask bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
+bench: bench-core bench-wal bench-bitcask bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
+
+bench-core: setup-bench  ## the checksum against one lane in C
+	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
 
 bench-wal: setup-bench  ## the write-ahead log against C, LevelDB and RocksDB
 	swift run -c release --package-path Benchmarks bench-wal $(BENCH_ARGS)
@@ -46,6 +49,10 @@ bench-bitcask: setup-bench  ## Bitcask against TKRZW, LMDB and RocksDB
 bench-resp: setup-bench  ## the server against redis-server
 	swift build -c release -j $(JOBS) --product strata
 	swift run -c release --package-path Benchmarks bench-resp $(BENCH_ARGS)
+
+bench-test: setup-bench  ## tests of the benchmark kit, and that peers and kit make the same load
+	@$(MAKE) --no-print-directory -C Benchmarks/Peers check
+	swift test -j $(JOBS) --package-path Benchmarks
 
 crash:  ## crash enumeration, mutation and kill suites at depth DEPTH=20
 	STRATA_DEPTH=$(DEPTH) swift test -j $(JOBS) --filter '$(CRASHES)'
@@ -66,10 +73,10 @@ requirements:  ## which numbered requirement has a test and which has not (STRIC
 	@python3 Scripts/requirements.py $(if $(STRICT),--strict)
 
 format:  ## format the Swift sources in place
-	swift format --in-place --parallel --recursive Package.swift Sources Tests $(wildcard Benchmarks/Package.swift Benchmarks/Sources)
+	swift format --in-place --parallel --recursive Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests
 
 lint:  ## say what format would change, change nothing
-	swift format lint --strict --parallel --recursive Package.swift Sources Tests $(wildcard Benchmarks/Package.swift Benchmarks/Sources)
+	swift format lint --strict --parallel --recursive Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Tests
 
 docs:  ## reference pages of every module under .build-docs/
 	Scripts/docs.sh
@@ -87,5 +94,5 @@ setup-bench:
 	@Scripts/setup.sh bench
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
-.PHONY: help run build test bench bench-wal bench-bitcask bench-resp crash soak sanitize sanitize-thread sanitize-address \
+.PHONY: help run build test bench bench-core bench-wal bench-bitcask bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
   requirements format lint docs clean setup-run setup-test setup-bench

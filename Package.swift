@@ -23,13 +23,20 @@ func tests(_ floor: String, _ name: String, _ dependencies: [Target.Dependency] 
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
+let nio: [Target.Dependency] = ["NIOCore", "NIOPosix", "NIOConcurrencyHelpers"].map { .product(name: $0, package: "swift-nio") }
+let ssl = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+
 let blocks: [Target] = [
   block("Core", "Bytes", ["CStrataChecksum"]),
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
   block("Core", "Simulation", ["StrataDisk", "StrataNodes", system]),
+  block("Storage", "Filters", ["StrataBytes"]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
+  block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
+  block("Server", "RESP", nio + [ssl, log, "CStrataServer"]),
 ]
 
 let package = Package(
@@ -37,6 +44,9 @@ let package = Package(
   products: blocks.map { .library(name: $0.name, targets: [$0.name]) },
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
   ],
   targets: blocks + [
     .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
@@ -45,12 +55,18 @@ let package = Package(
     .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
     .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
     tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
-    tests("Core", "Disk", ["StrataDisk", system]),
+    tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
     tests("Core", "Jobs", ["StrataJobs"]),
     tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
+    tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
+    tests(
+      "Storage", "Bitcask",
+      ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
     tests(
       "Storage", "WriteAheadLog",
       ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
       resources: [.copy("Golden")]),
+    .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
+    tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
   ]
 )

@@ -10,7 +10,7 @@ swift build --scratch-path .build-docs/build -Xswiftc -emit-symbol-graph -Xswift
 
 for catalog in .build-docs/graphs/Strata*.symbols.json; do
   module="$(basename "$catalog" .symbols.json)"
-  case "$module" in *@*) continue ;; esac
+  case "$module" in *@* | StrataRequirements) continue ;; esac
   mkdir -p ".build-docs/graphs/$module"
   mv .build-docs/graphs/"$module".symbols.json ".build-docs/graphs/$module/"
   for extension in .build-docs/graphs/"$module"@*.symbols.json; do

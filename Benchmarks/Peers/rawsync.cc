@@ -15,7 +15,8 @@ int main(int argc, char** argv) {
   const uint64_t length = (records * size + (1 << 20) - 1) >> 20 << 20;
   const std::vector<char> zeros(1 << 20);
   for (uint64_t offset = 0; offset < length; offset += zeros.size()) {
-    if (pwrite(file, zeros.data(), zeros.size(), static_cast<off_t>(offset)) != static_cast<ssize_t>(zeros.size())) peer::fail("the first writing failed");
+    const ssize_t written = pwrite(file, zeros.data(), zeros.size(), static_cast<off_t>(offset));
+    if (written != static_cast<ssize_t>(zeros.size())) peer::fail("the first writing failed");
   }
   if (fsync(file) != 0) peer::fail("fsync failed");
 

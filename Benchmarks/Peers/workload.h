@@ -164,7 +164,7 @@ class Histogram {
   static size_t index(uint64_t value) {
     if (value < 64) return value;
     const int shift = 58 - __builtin_clzll(value);
-    return static_cast<size_t>(shift) * 32 + (value >> shift) ;
+    return static_cast<size_t>(shift) * 32 + (value >> shift);
   }
   static uint64_t upper(size_t i) {
     if (i < 64) return i;
@@ -195,7 +195,8 @@ class Flags {
 
  private:
   static std::map<std::string, std::string> common() {
-    return {{"dir", ""}, {"records", "100000"}, {"operations", "0"}, {"threads", "1"}, {"value-size", "100"}, {"seconds", "0"}, {"seed", "1"}, {"reuse", "no"}};
+    return {{"dir", ""},          {"records", "100000"}, {"operations", "0"}, {"threads", "1"},
+            {"value-size", "100"}, {"seconds", "0"},      {"seed", "1"},       {"reuse", "no"}};
   }
   [[noreturn]] void usage(const char* program, const std::string& wrong) const {
     std::string names;

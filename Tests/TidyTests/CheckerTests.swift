@@ -60,6 +60,7 @@ import Testing
     #expect(undocumented("/// A.\npublic enum A {\n  case one(Int)\n}").count == 1)
     #expect(undocumented("/// A.\npublic protocol A {\n  func f()\n}").count == 1)
     #expect(undocumented("/// A.\npublic struct A {\n  /// X.\n  public var x = 1\n\n  public init(y: Int) { x = y }\n}").count == 1)
+    #expect(undocumented("struct A {\n  package var x = 1\n}").count == 1)
     #expect(undocumented("extension Int { public var x: Int { 1 } }").count == 1)
     #expect(undocumented("// Not a doc comment.\npublic struct A {}").count == 1)
     #expect(undocumented("public actor A {}\npublic typealias B = A\n@frozen public final class C {}").count == 3)
@@ -68,6 +69,7 @@ import Testing
   @Test func documentedOrSelfEvidentSymbolsPass() {
     #expect(undocumented("/// A.\n@frozen\npublic struct A {}") == [])
     #expect(undocumented("struct A {\n  var x = 1\n}") == [])
+    #expect(undocumented("/// A.\npackage struct A {\n  package var x = 1\n}") == [])
     #expect(undocumented("/// A.\npublic enum A: String {\n  case one, two\n}") == [])
     let library = "/// A.\npublic enum A: Error {}\nextension A: CustomStringConvertible {\n  public var description: String { \"\" }\n}"
     #expect(undocumented(library) == [])

@@ -48,12 +48,35 @@ extension ByteReader {
     return Int32(bitPattern: zigzag >> 1) ^ -Int32(bitPattern: zigzag & 1)
   }
 
-  @usableFromInline
+  /// A varint of more than one byte, or a failure: all of it from one word where eight bytes are left and it ends among them.
+  @inlinable
   mutating func readLongVarint(bits: Int) throws(DecodeError) -> UInt64 {
+    if remaining >= 8 {
+      let word = UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: position, as: UInt64.self))
+      let ends = ~word & 0x8080_8080_8080_8080
+      if ends != 0 {
+        let length = ends.trailingZeroBitCount / 8 + 1
+        // Up to the first end, then the gaps of the high bits closed pairwise.
+        var value = word & (ends ^ (ends &- 1)) & 0x7F7F_7F7F_7F7F_7F7F
+        value = (value & 0x007F_007F_007F_007F) | ((value & 0x7F00_7F00_7F00_7F00) >> 1)
+        value = (value & 0x0000_3FFF_0000_3FFF) | ((value & 0x3FFF_0000_3FFF_0000) >> 2)
+        value = (value & 0x0000_0000_0FFF_FFFF) | ((value & 0x0FFF_FFFF_0000_0000) >> 4)
+        guard bits == 64 || (length <= 5 && value >> 32 == 0) else { throw .overflow(at: offset) }
+        guard length == 1 || value &>> UInt64(7 &* (length &- 1)) != 0 else { throw .overlong(at: offset) }
+        position &+= length
+        return value
+      }
+    }
+    return try readVarintByBytes(bits: bits)
+  }
+
+  @usableFromInline
+  mutating func readVarintByBytes(bits: Int) throws(DecodeError) -> UInt64 {
     var value: UInt64 = 0
     var shift = 0
     var next = position
-    while next < bytes.byteCount {
+    let end = bytes.byteCount
+    while next < end {
       let byte = bytes.unsafeLoad(fromUncheckedByteOffset: next, as: UInt8.self)
       next &+= 1
       let part = UInt64(byte & 0x7F)

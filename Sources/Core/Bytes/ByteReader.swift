@@ -161,7 +161,7 @@ public struct ByteReader: ~Escapable {
     let actual = crc32c(bytes.extracting(unchecked: first..<end))
     guard expected == actual else {
       position = end
-      throw .checksumMismatch(at: offset, expected: expected, actual: actual, range: start..<offset)
+      throw .checksumMismatch(at: offset, expected: expected, actual: actual, range: start..<max(start, offset))
     }
   }
 

@@ -2,53 +2,98 @@
 ///
 /// Owned by one place at a time and not shared. Writing is amortised O(bytes written); a writer that is emptied and filled again
 /// allocates nothing once it has grown.
+///
+/// The memory is the writer's own rather than an array's, which would be asked at every field whether it is shared.
 public struct ByteWriter: ~Copyable {
-  @usableFromInline var storage: [UInt8]
+  @usableFromInline var storage: UnsafeMutableRawPointer
+  @usableFromInline var capacity: Int
+  @usableFromInline var written = 0
 
   /// An empty writer with room for `capacity` bytes.
   @inlinable
   public init(capacity: Int = 0) {
-    storage = []
-    storage.reserveCapacity(capacity)
+    self.capacity = max(capacity, 32)
+    storage = .allocate(byteCount: self.capacity, alignment: 16)
   }
 
-  /// An empty writer in the memory of `bytes`, whose contents are dropped.
+  /// A writer that has already written `bytes`.
   @inlinable
-  public init(reusing bytes: consuming [UInt8]) {
-    storage = bytes
-    storage.removeAll(keepingCapacity: true)
+  public init(beginningWith bytes: [UInt8]) {
+    self.init(capacity: bytes.count)
+    writeBytes(bytes)
   }
+
+  @inlinable deinit { storage.deallocate() }
 
   /// How many bytes have been written.
-  @inlinable public var count: Int { storage.count }
+  @inlinable public var count: Int { written }
 
-  /// What has been written, borrowed until the next write.
+  /// What has been written, borrowed until the next write. Handing this on and then ``removeAll()`` is the way without any copy.
   @inlinable public var bytes: RawSpan {
-    @_lifetime(borrow self) get { storage.span.bytes }
+    @_lifetime(borrow self) get {
+      // The first `written` bytes are initialised and live until the next mutation, which the borrow keeps out.
+      _overrideLifetime(RawSpan(_unsafeStart: storage, byteCount: written), borrowing: self)
+    }
   }
 
-  /// What has been written; ends the writer, copies nothing.
-  @inlinable public consuming func finish() -> [UInt8] { storage }
+  /// A copy of what has been written; ends the writer.
+  @inlinable
+  public consuming func finish() -> [UInt8] {
+    let source = UnsafeRawBufferPointer(start: storage, count: written)
+    return [UInt8](unsafeUninitializedCapacity: source.count) { target, initialized in
+      UnsafeMutableRawBufferPointer(target).copyMemory(from: source)
+      initialized = source.count
+    }
+  }
 
   /// Makes room for `count` bytes more.
-  @inlinable public mutating func reserve(_ count: Int) { storage.reserveCapacity(storage.count + count) }
+  @inlinable
+  @inline(__always)
+  public mutating func reserve(_ count: Int) {
+    if capacity &- written < count { grow(by: count) }  // no overflow: 0 <= written <= capacity
+  }
 
   /// Drops everything written and keeps the memory.
-  @inlinable public mutating func removeAll() { storage.removeAll(keepingCapacity: true) }
+  @inlinable public mutating func removeAll() { written = 0 }
 
   /// Drops what was written after the first `count` bytes, which must have been written.
-  @inlinable public mutating func truncate(to count: Int) { storage.removeLast(storage.count - count) }
+  @inlinable
+  public mutating func truncate(to count: Int) {
+    precondition(count >= 0 && count <= written, "only written bytes can be dropped")
+    written = count
+  }
+
+  @usableFromInline
+  @inline(never)
+  mutating func grow(by count: Int) {
+    let size = max(written + count, capacity * 2)
+    let larger = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+    larger.copyMemory(from: storage, byteCount: written)
+    storage.deallocate()
+    storage = larger
+    capacity = size
+  }
 
   @inlinable
   @inline(__always)
   mutating func writeRaw<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
-    withUnsafeBytes(of: value) { storage.append(contentsOf: $0) }
+    reserve(MemoryLayout<T>.size)
+    storage.storeBytes(of: value, toByteOffset: written, as: T.self)
+    written &+= MemoryLayout<T>.size  // within the capacity just reserved
+  }
+
+  @inlinable
+  mutating func copy(_ bytes: UnsafeRawBufferPointer) {
+    guard let source = bytes.baseAddress else { return }
+    reserve(bytes.count)
+    (storage + written).copyMemory(from: source, byteCount: bytes.count)
+    written &+= bytes.count  // within the capacity just reserved
   }
 
   // MARK: Fixed width
 
   /// One byte.
-  @inlinable public mutating func writeUInt8(_ value: UInt8) { storage.append(value) }
+  @inlinable public mutating func writeUInt8(_ value: UInt8) { writeRaw(value) }
 
   /// Two bytes, the least significant first.
   @inlinable public mutating func writeUInt16(_ value: UInt16) { writeRaw(value.littleEndian) }
@@ -82,12 +127,16 @@ public struct ByteWriter: ~Copyable {
   /// An unsigned number in 1 to 10 bytes of seven bits each (LEB128).
   @inlinable
   public mutating func writeVarint64(_ value: UInt64) {
+    if value < 0x80 { return writeRaw(UInt8(truncatingIfNeeded: value)) }
+    reserve(10)
     var rest = value
     while rest >= 0x80 {
-      storage.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+      storage.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: written, as: UInt8.self)
+      written &+= 1
       rest >>= 7
     }
-    storage.append(UInt8(truncatingIfNeeded: rest))
+    storage.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: written, as: UInt8.self)
+    written &+= 1
   }
 
   /// An unsigned number in 1 to 5 bytes of seven bits each (LEB128).
@@ -107,14 +156,14 @@ public struct ByteWriter: ~Copyable {
 
   /// `bytes` as they are.
   @inlinable
-  public mutating func writeBytes(_ bytes: RawSpan) { bytes.withUnsafeBytes { storage.append(contentsOf: $0) } }
+  public mutating func writeBytes(_ bytes: RawSpan) { bytes.withUnsafeBytes { copy($0) } }
 
   /// `bytes` as they are.
   @inlinable
-  public mutating func writeBytes(_ bytes: [UInt8]) { storage.append(contentsOf: bytes) }
+  public mutating func writeBytes(_ bytes: [UInt8]) { bytes.withUnsafeBytes { copy($0) } }
 
   /// The ASCII that a format begins with.
-  public mutating func writeMagic(_ magic: StaticString) { magic.withUTF8Buffer { storage.append(contentsOf: $0) } }
+  public mutating func writeMagic(_ magic: StaticString) { magic.withUTF8Buffer { copy(UnsafeRawBufferPointer($0)) } }
 
   /// The length of `bytes` as a varint, then `bytes`.
   @inlinable
@@ -132,11 +181,15 @@ public struct ByteWriter: ~Copyable {
 
   /// `count` zero bytes.
   @inlinable
-  public mutating func writeZeros(_ count: Int) { storage.append(contentsOf: repeatElement(0, count: count)) }
+  public mutating func writeZeros(_ count: Int) {
+    reserve(count)
+    (storage + written).initializeMemory(as: UInt8.self, repeating: 0, count: count)
+    written += count
+  }
 
   /// The CRC-32C of everything written from offset `start` on.
   public mutating func writeChecksum(since start: Int) {
-    writeUInt32(crc32c(storage.span.bytes.extracting(start..<storage.count)))
+    writeUInt32(crc32c(bytes.extracting(start..<written)))
   }
 
   // MARK: Later corrections
@@ -152,6 +205,9 @@ public struct ByteWriter: ~Copyable {
   @inlinable
   mutating func overwrite<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
     precondition(offset >= 0 && offset <= count - MemoryLayout<T>.size, "only written bytes can be replaced")
-    storage.withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: offset, as: T.self) }
+    storage.storeBytes(of: value, toByteOffset: offset, as: T.self)
   }
 }
+
+// The memory has this one owner, and a value that cannot be copied is in one place at a time.
+extension ByteWriter: @unchecked Sendable {}

@@ -5,35 +5,23 @@
 /// byte by byte, `false` before `true`. Elements of different types at one position compare by their tag alone, so a signed and an
 /// unsigned integer never interleave: keep to one type per position. A tuple has exactly one encoding.
 ///
-/// After the idea of FoundationDB's tuple layer. Each element is a tag and a body:
-///
-/// | tag | element | body |
-/// |---|---|---|
-/// | 00 | nil | none |
-/// | 01 | bytes | the bytes, each 00 followed by FF; then 00 |
-/// | 02 | text | its UTF-8 in the same form |
-/// | 10 | Int64 | 8 bytes, big-endian, sign bit flipped |
-/// | 11 | UInt64 | 8 bytes, big-endian |
-/// | 21 | Double | 8 bytes, big-endian; positive: sign bit flipped; negative: all bits flipped |
-/// | 26, 27 | false, true | none |
-///
-/// No tag is FF, therefore an end (00 and then a tag, or nothing) always comes before an escaped zero (00 FF).
+/// After the idea of FoundationDB's tuple layer; `Docs/Formats/OrderedKey.md` has the bytes.
 public enum OrderedKey {
   /// One element of a tuple.
   public enum Element: Sendable {
-    /// Nothing; sorts first.
+    /// No value; before every value.
     case null
-    /// Any bytes, in memcmp order.
+    /// Bytes, byte by byte.
     case bytes([UInt8])
-    /// Text, in the order of its UTF-8.
+    /// Text, by its UTF-8.
     case string(String)
     /// A signed integer.
     case int(Int64)
     /// An unsigned integer.
     case uint(UInt64)
-    /// A number in IEEE 754 total order.
+    /// A double, in IEEE 754's total order.
     case double(Double)
-    /// False before true.
+    /// A truth value; false first.
     case bool(Bool)
   }
 
@@ -169,11 +157,11 @@ public struct OrderedKeyEncoder: ~Copyable {
     writer.writeUInt8(tag)
     var rest = bytes
     while let zero = rest.firstIndex(of: 0) {
-      writer.writeBytes(UnsafeRawBufferPointer(rebasing: rest[...zero]).bytes)
+      writer.copy(UnsafeRawBufferPointer(rebasing: rest[...zero]))
       writer.writeUInt8(0xFF)
       rest = UnsafeRawBufferPointer(rebasing: rest[(zero + 1)...])
     }
-    writer.writeBytes(rest.bytes)
+    writer.copy(rest)
     writer.writeUInt8(0)
   }
 }

@@ -131,9 +131,9 @@ final class POSIXFile: File {
   func allocate(_ range: Range<UInt64>) throws(DiskError) {
     let descriptor = try writable()
     guard !range.isEmpty else { return }
-    let end = try position(range.upperBound, count: 0, .allocate)
-    let start = try position(range.lowerBound, count: 0, .allocate)
-    while strata_allocate(descriptor, Int64(start), Int64(end - start)) != 0 {
+    guard let end = Int64(exactly: range.upperBound) else { throw diskError(EINVAL, .allocate, path, at: range.lowerBound) }
+    let start = Int64(range.lowerBound)
+    while strata_allocate(descriptor, start, end - start) != 0 {
       if errno == EINTR { continue }
       if errno == EOPNOTSUPP || errno == ENOSYS { break }
       throw diskError(errno, .allocate, path, at: range.lowerBound)

@@ -123,7 +123,9 @@ public final class JobExecutor: Sendable {
       }
       guard let pause else { throw Failure.stopped }
       if pause > 0 {
-        _ = monitor.wait(on: rate, timeout: .nanoseconds(Int64(clamping: pause))) { (state) -> Void? in state.isStopping ? () : nil }
+        let stop: Bool? = monitor.wait(on: rate, timeout: .nanoseconds(Int64(clamping: pause))) { $0.isStopping ? true : nil }
+        // A stop ends the wait early; another step would be one beyond those promised.
+        if stop != nil { throw Failure.stopped }
       }
     }
   }

@@ -55,6 +55,7 @@ public final class Monitor<State: ~Copyable>: @unchecked Sendable {
   }
 
   /// Evaluates `poll` under the lock until it is done; each evaluation that is not names the condition whose next wake-up it awaits.
+  @inlinable
   public func wait<Result, Failure: Error>(choosing poll: (inout State) throws(Failure) -> Waiting<Result>) throws(Failure) -> Result {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
@@ -93,7 +94,8 @@ public final class Monitor<State: ~Copyable>: @unchecked Sendable {
   /// Wakes every waiter of condition `index`.
   public func broadcast(_ index: Int = 0) { pthread_cond_broadcast(conditions.baseAddress! + index) }
 
-  private func waitUntil(_ deadline: UInt64, now: UInt64, on index: Int) {
+  @usableFromInline
+  func waitUntil(_ deadline: UInt64, now: UInt64, on index: Int) {
     #if os(Linux)
       var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
       pthread_cond_timedwait(conditions.baseAddress! + index, mutex, &time)
@@ -106,6 +108,7 @@ public final class Monitor<State: ~Copyable>: @unchecked Sendable {
 }
 
 /// What a poll of ``Monitor/wait(choosing:)`` decides.
+@frozen
 public enum Waiting<Result> {
   /// Stop waiting with this result.
   case done(Result)

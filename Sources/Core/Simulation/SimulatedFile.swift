@@ -142,7 +142,7 @@ extension SimulatedFileSystem.Core {
   /// The bytes reads see, when none of those asked for lies in a sector that cannot be read.
   func readableImage(_ number: NodeNumber, _ path: FilePath, at offset: UInt64, count: Int) throws(DiskError) -> DiskImage {
     guard let node = state.nodes[number] else { throw .closed(path) }
-    guard offset <= UInt64(Int64.max) else { throw DiskState.failure(.invalidArgument, .read, path, at: offset) }
+    guard offset <= UInt64(Int64.max) - UInt64(count) else { throw DiskState.failure(.invalidArgument, .read, path, at: offset) }
     if !node.badSectors.isEmpty, offset < node.present.size {
       let unit = UInt64(state.profile.sectorBytes)
       let end = offset + min(UInt64(count), node.present.size - offset)

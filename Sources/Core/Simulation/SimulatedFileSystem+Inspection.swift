@@ -6,18 +6,29 @@ import SystemPackage
 extension SimulatedFileSystem {
   /// A file and its bytes.
   public struct Content: Sendable, Hashable {
+    /// Its path from the root.
     public let path: FilePath
+    /// All of its bytes.
     public let bytes: [UInt8]
+
+    /// A file as a test expects it.
+    public init(path: FilePath, bytes: [UInt8]) {
+      self.path = path
+      self.bytes = bytes
+    }
   }
 
-  /// Every file a running program sees, by path, with its bytes. Takes memory for all of them.
+  /// How many bytes of one file the functions of this extension return at most.
+  public static let inspectionLimit = 1 << 30
+
+  /// Every file a running program sees, by path, with its bytes. Takes memory for all of them; see ``inspectionLimit``.
   public var contents: [Content] { core.withLock { $0.state.contents() } }
 
-  /// The bytes a running program sees in a file, or `nil` where no file has that name.
+  /// The bytes a running program sees in a file, or `nil` where no file has that name. A sparse file beyond ``inspectionLimit`` is cut.
   public func bytes(of path: FilePath) -> [UInt8]? {
     core.withLock { core in
       guard let number = core.file(path), let node = core.state.nodes[number] else { return nil }
-      return node.present.bytes(at: 0, count: Int(clamping: node.present.size))
+      return node.present.bytes(at: 0, count: Self.inspectionLimit)
     }
   }
 
@@ -141,7 +152,7 @@ extension DiskState {
     func visit(_ number: NodeNumber, _ path: FilePath) {
       guard let node = nodes[number] else { return }
       guard node.isDirectory else {
-        result.append(.init(path: path, bytes: node.present.bytes(at: 0, count: Int(clamping: node.present.size))))
+        result.append(.init(path: path, bytes: node.present.bytes(at: 0, count: SimulatedFileSystem.inspectionLimit)))
         return
       }
       for name in node.names.keys.sorted(by: { $0.utf8.lexicographicallyPrecedes($1.utf8) }) {

@@ -5,6 +5,7 @@
 public struct BoundedWorkloads<Operation: Sendable>: Sequence, Sendable {
   /// One step of a workload.
   public enum Step: Sendable {
+    /// One operation of the alphabet.
     case run(Operation)
     /// The caller makes everything so far durable.
     case sync

@@ -5,9 +5,9 @@ import StrataNodes
 ///
 /// The workload runs once and its disk operations are recorded. For each place between two operations, images of the disk after a power
 /// loss there are built: nothing pending kept, all kept, each pending operation alone, each missing, each prefix, the last write torn,
-/// and random subsets (after ALICE, OSDI 2014, and ACE, OSDI 2018); and the process alone is killed. On each distinct image the recovery runs; it must throw when
-/// anything acknowledged before the crash is missing or anything is there that was never begun. The recovery's own operations are
-/// recorded too, the power fails again among them, and recovery must hold once more.
+/// and random subsets (after ALICE, OSDI 2014, and ACE, OSDI 2018); and the process alone is killed. On each distinct image the
+/// recovery runs; it must throw when anything acknowledged before the crash is missing or anything is there that was never begun. The
+/// recovery's own operations are recorded too, the power fails again among them, and recovery must hold once more.
 ///
 /// ```swift
 /// let report = try CrashEnumeration().run { (disk, ledger: Ledger<Event>) in

@@ -12,6 +12,8 @@ public struct CrashFailure: Error, Sendable, CustomStringConvertible {
   public let excerpt: String
   /// The error that recovery threw.
   public let error: String
+  /// The disk as the power loss left it, to run recovery on in a debugger; a fork of it serves more than one try.
+  public let disk: SimulatedFileSystem
 
   public var description: String {
     var text = "crash before operation \(eventIndex) (seed \(seed)): \(error)\n  outcome: \(outcome)\n\(excerpt)"

@@ -64,7 +64,7 @@ struct CrashSearch<Note: Hashable & Sendable> {
         try replay.step()
       }
     } catch {
-      fail(replay, "replay", "the recorded operation \(run.log.describe(replay.index - 1)) does not apply: \(error)")
+      fail(replay, replay.state, "replay", "the recorded operation \(run.log.describe(replay.index - 1)) does not apply: \(error)")
     }
   }
 
@@ -90,13 +90,13 @@ struct CrashSearch<Note: Hashable & Sendable> {
   ) {
     report.images += 1
     switch recovered(image, notes, random: draw) {
-    case .failure(let error): fail(replay, describe(), "\(error.underlying)")
+    case .failure(let error): fail(replay, image, describe(), "\(error.underlying)")
     case .success(let recovery):
       let seed = options.seed
-      crashAgain(during: recovery, notes, &draw) { again, error in
+      crashAgain(during: recovery, notes, &draw) { again, error, disk in
         CrashFailure(
           eventIndex: replay.index, outcome: describe(), duringRecovery: again, seed: seed,
-          excerpt: replay.log.excerpt(around: replay.index), error: error)
+          excerpt: replay.log.excerpt(around: replay.index), error: error, disk: disk)
       }
     }
   }
@@ -113,7 +113,7 @@ struct CrashSearch<Note: Hashable & Sendable> {
 
   /// Cuts the power at a few places of a recovery and recovers once more.
   private mutating func crashAgain(
-    during recovery: RecordedRun<Note>, _ notes: [Note], _ draw: inout Random, _ failure: (String, String) -> CrashFailure
+    during recovery: RecordedRun<Note>, _ notes: [Note], _ draw: inout Random, _ failure: (String, String, SimulatedFileSystem) -> CrashFailure
   ) {
     let muted = mutedEvents(of: recovery.log)
     let changes = recovery.log.events.indices.filter { DiskReplay.isChange(recovery.log.events[$0]) }
@@ -128,7 +128,8 @@ struct CrashSearch<Note: Hashable & Sendable> {
     while replay.index <= last {
       let change = replay.index
       do { try replay.step() } catch {
-        report.failures.append(failure(recovery.log.describe(change), "the recorded operation does not apply: \(error)"))
+        let text = "the recorded operation does not apply: \(error)"
+        report.failures.append(failure(recovery.log.describe(change), text, disk(recovery.initial)))
         return
       }
       guard places.contains(change) else { continue }
@@ -148,17 +149,19 @@ struct CrashSearch<Note: Hashable & Sendable> {
         report.recoveryImages += 1
         if case .failure(let error) = recovered(image, notes + later, random: draw) {
           let place = "after\n\(recovery.log.excerpt(around: change, after: 0))\n  outcome: \(replay.state.describe(outcome))"
-          report.failures.append(failure(place, "\(error.underlying)"))
+          report.failures.append(failure(place, "\(error.underlying)", disk(image)))
         }
       }
     }
   }
 
-  private mutating func fail(_ replay: DiskReplay, _ outcome: String, _ error: String) {
+  private func disk(_ state: DiskState) -> SimulatedFileSystem { SimulatedFileSystem(state: state, random: random) }
+
+  private mutating func fail(_ replay: DiskReplay, _ image: DiskState, _ outcome: String, _ error: String) {
     report.failures.append(
       CrashFailure(
         eventIndex: replay.index, outcome: outcome, duringRecovery: nil, seed: options.seed,
-        excerpt: replay.log.excerpt(around: replay.index), error: error))
+        excerpt: replay.log.excerpt(around: replay.index), error: error, disk: disk(image)))
   }
 
   /// The events of the muted site; notes the sites met on the way.

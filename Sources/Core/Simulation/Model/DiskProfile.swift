@@ -2,7 +2,7 @@
 ///
 /// The presets follow the measured behaviour of Linux file systems; ``strictPOSIX`` allows everything that POSIX does not forbid and
 /// is what engines are tested against.
-public struct DiskProfile: Sendable, Hashable {
+public struct DiskProfile: Sendable, Hashable, CustomStringConvertible {
   /// How finely a power loss may cut one write.
   public enum Tear: Sendable, Hashable {
     /// A write survives wholly or not at all.
@@ -88,6 +88,9 @@ public struct DiskProfile: Sendable, Hashable {
     profile.isWriteThrough = true
     return profile
   }()
+
+  /// The name.
+  public var description: String { name }
 
   /// A profile of one's own; see the properties for the meaning of each knob.
   public init(

@@ -18,9 +18,13 @@ public enum Survival: Sendable, Hashable {
 public struct PendingOperation: Sendable, Hashable, CustomStringConvertible {
   /// What kind of operation it is.
   public enum Kind: Sendable, Hashable {
+    /// Bytes written at an offset.
     case write(offset: UInt64, count: Int)
+    /// The file's length set, shorter or longer.
     case truncate(size: UInt64)
+    /// The file made longer by an allocation.
     case grow(size: UInt64)
+    /// A barrier: what was pending before survives before what follows.
     case barrier
     case create, remove, rename
   }

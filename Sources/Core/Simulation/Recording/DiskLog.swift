@@ -3,21 +3,33 @@ import SystemPackage
 
 /// One operation as a ``RecordingFileSystem`` saw it succeed. Handles are numbered in the order of opening.
 public enum DiskEvent: Sendable, Hashable {
+  /// A file was opened and got the next handle number.
   case open(handle: Int, path: FilePath, mode: OpenMode)
+  /// `count` bytes were read; fewer than asked for where the file ended.
   case read(handle: Int, offset: UInt64, count: Int)
+  /// All of `bytes` were handed to the file.
   case write(handle: Int, offset: UInt64, bytes: [UInt8])
+  /// The file's length was set.
   case truncate(handle: Int, size: UInt64)
+  /// Space was reserved, and the file extended over it.
   case allocate(handle: Int, range: Range<UInt64>)
   /// `since` is the length of the log when the call began: only what was logged before is surely covered.
   case sync(handle: Int, level: SyncLevel, since: Int)
+  /// The handle was given up.
   case close(handle: Int)
+  /// A name was replaced by another, over a file of that name where there was one.
   case rename(from: FilePath, to: FilePath)
+  /// A file got a second name.
   case link(existing: FilePath, to: FilePath)
+  /// A name was removed.
   case remove(FilePath)
+  /// A directory was created.
   case makeDirectory(FilePath)
+  /// An empty directory was removed.
   case removeDirectory(FilePath)
   /// `since` as for `sync`.
   case syncDirectory(FilePath, since: Int)
+  /// A lock was taken, and its file created where it was missing.
   case lock(FilePath)
   /// An operation that threw; what it left is unknown and taken as nothing, except that a failed sync covers nothing.
   case failed(DiskOperation, FilePath, DiskError)

@@ -34,7 +34,7 @@ final class CommitGroup: @unchecked Sendable {
   /// Makes the object a new, empty group.
   func reset(segment: PreparedSegment, start: UInt64, lastSequence: UInt64) {
     count = 0
-    self.segment = segment
+    if segment.number != self.segment.number { self.segment = segment }
     self.start = start
     self.lastSequence = lastSequence
     seals = nil

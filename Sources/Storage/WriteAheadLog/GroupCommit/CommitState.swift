@@ -79,6 +79,8 @@ struct CommitState {
   var isClosed = false
   var stopsThread = false
   var hasThread = false
+  /// The thread was told to look and has not yet.
+  var isThreadTold = false
   var counters = CommitCounters()
 
   init(active: PreparedSegment, offset: UInt64, firstSequence: UInt64, nextSequence: UInt64) {
@@ -133,6 +135,8 @@ struct CommitState {
     let last = first + UInt64(operations) - 1
     let placement = Placement(segment: active.number, salt: active.salt, offset: offset, sequence: first, durableSequence: durable)
     let used = encode(filling.reserve(bytes), placement)
+    // The encoder found, in its place of the order, that there is nothing to write: nothing is taken.
+    if used < 0 { return CommitTicket(first: first, last: first - 1, mustBeDurable: false) }
     precondition(used <= bytes, "an encoder wrote beyond its reservation")
     filling.commit(used)
     filling.lastSequence = last
@@ -199,25 +203,43 @@ struct CommitState {
 
   // MARK: Passes
 
-  /// Makes the caller the leader of the next pass.
-  mutating func claimPass() {
+  /// What a leader writes: the groups in order, the last apart because it is mostly the only one.
+  struct Pass {
+    var earlier: [CommitGroup]
+    var last: CommitGroup
+    var mustSync: Bool
+  }
+
+  /// The right to run the next pass, with the pass where it has been taken already.
+  struct Leadership {
+    var taken: Pass?
+  }
+
+  /// Makes the caller the leader of the next pass and, unless that is to wait for company, takes it.
+  mutating func claimPass(_ options: GroupCommit.Options) -> Leadership {
     isCommitting = true
     isTaken = false
     pass += 1
+    let waits = options.commitDelay > .zero && blocked.0 + blocked.1 >= options.commitSiblings
+    return Leadership(taken: waits ? nil : takePass())
   }
 
   /// Takes everything submitted into the claimed pass.
-  mutating func takePass() {
+  mutating func takePass() -> Pass {
     isTaken = true
-    inFlight = ended
-    inFlight.append(filling)
-    ended.removeAll(keepingCapacity: true)
     // Groups that end a segment are synced in any case.
-    passMustSync = forced > max(durable, inFlight.last { $0.seals != nil }?.lastSequence ?? 0) || mustSync
+    passMustSync = forced > max(durable, ended.last?.lastSequence ?? 0) || mustSync
     mustSync = false
     if passMustSync { batchDeadline = nil }
+    let taken = Pass(earlier: ended, last: filling, mustSync: passMustSync)
+    if !ended.isEmpty {
+      inFlight.append(contentsOf: ended)
+      ended = []
+    }
+    inFlight.append(filling)
     filling = freshGroup()
     counters.passes += 1
+    return taken
   }
 
   struct PassOutcome {
@@ -286,7 +308,7 @@ struct CommitState {
 
   /// Whether the commit thread has something to do.
   func wantsThread(_ options: GroupCommit.Options) -> Bool {
-    guard options.usesThread, failure == nil, !isClosed else { return false }
+    guard options.usesThread, !isThreadTold, failure == nil, !isClosed else { return false }
     if !callbacks.isEmpty || !roomCallbacks.isEmpty || pendingBytes >= options.writeBehindBytes { return true }
     if wantsSegment(options) { return true }
     return batchDeadline != nil && !isArmed

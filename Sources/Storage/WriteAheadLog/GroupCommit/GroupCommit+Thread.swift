@@ -4,7 +4,8 @@ import StrataJobs
 /// The commit thread: passes nobody blocks for, intervals, room for callers that must not block, segments prepared in advance.
 extension GroupCommit {
   private enum Task {
-    case stop, lead, prefetch
+    case stop, prefetch
+    case lead(CommitState.Leadership)
     case room(bytes: Int, run: @Sendable (CommitError?) -> Void)
     /// Nothing to do before this moment.
     case sleep(until: UInt64)
@@ -15,6 +16,7 @@ extension GroupCommit {
     guard options.usesThread else { return }
     thread.withLock { worker in
       let mustStart = monitor.withLock { state in
+        state.isThreadTold = true
         guard !state.hasThread, !state.stopsThread else { return false }
         state.hasThread = true
         return true
@@ -59,6 +61,7 @@ extension GroupCommit {
   }
 
   private func nextTask(_ state: inout CommitState) -> Task {
+    state.isThreadTold = false
     if state.stopsThread { return .stop }
     if state.failure != nil || state.isClosed { return .sleep(until: .max) }
     if !state.roomCallbacks.isEmpty {
@@ -70,8 +73,7 @@ extension GroupCommit {
     // A pass under way wakes the thread at its end when there is more to do.
     if !state.isCommitting, !state.callbacks.isEmpty || state.pendingBytes >= options.writeBehindBytes || due == 0 {
       if due == 0 { state.forced = state.submitted }
-      state.claimPass()
-      return .lead
+      return .lead(state.claimPass(options))
     }
     return .sleep(until: due == 0 ? .max : due ?? .max)
   }
@@ -89,7 +91,7 @@ extension GroupCommit {
   private func perform(_ task: Task) {
     switch task {
     case .stop, .sleep: break
-    case .lead: runPass()
+    case .lead(let leadership): run(leadership)
     case .prefetch:
       do { try prepareNext(atLeast: options.segmentBytes) } catch { monitor.withLock { $0.prefetchFailed = true } }
     case .room(let bytes, let run): run(makeRoom(forBytes: bytes))
@@ -102,7 +104,7 @@ extension GroupCommit {
       while true {
         let need = try monitor.withLock { (state) throws(CommitError) -> CommitState.Need? in
           try state.checkOpen()
-          return state.need(forBytes: bytes, options, sealBytes: source.sealBytes)
+          return state.need(forBytes: bytes, options, sealBytes: sealBytes)
         }
         guard let need else { return nil }
         try satisfy(need, bytes)

@@ -12,23 +12,20 @@ extension GroupCommit {
   package func wait(for sequence: UInt64, durably: Bool) throws(CommitError) {
     while (durably ? durableSequence : acknowledgedSequence) < sequence {
       var sleepsOn: Int?
-      let leads = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<Bool> in
+      let leadership = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<CommitState.Leadership?> in
         if let condition = sleepsOn { state.unblock(condition) }
         sleepsOn = nil
-        if state.isReached(sequence, durably: durably) { return .done(false) }
+        if state.isReached(sequence, durably: durably) { return .done(nil) }
         if let failure = state.failure { throw failure }
         if state.isClosed { throw .closed }
         if durably { state.forced = max(state.forced, min(sequence, state.submitted)) }
-        if !state.isCommitting {
-          state.claimPass()
-          return .done(true)
-        }
+        if !state.isCommitting { return .done(state.claimPass(options)) }
         let condition = state.condition(for: sequence)
         state.block(condition)
         sleepsOn = condition
         return .wait(on: condition)
       })
-      if leads { runPass() }
+      if let leadership { run(leadership) }
     }
   }
 
@@ -100,8 +97,8 @@ extension GroupCommit {
   /// Makes everything submitted so far durable, also what took no sequence.
   package func flush() throws(CommitError) {
     var target: UInt64?
-    let leads = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<Bool> in
-      if let target, state.endedPass >= target, state.failure == nil { return .done(false) }
+    let leadership = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<CommitState.Leadership?> in
+      if let target, state.endedPass >= target, state.failure == nil { return .done(nil) }
       try state.checkOpen()
       if target == nil {
         // Any pass that takes its groups from here on will do, whoever leads it.
@@ -109,11 +106,10 @@ extension GroupCommit {
         target = state.isCommitting && !state.isTaken ? state.pass : state.pass + 1
       }
       if state.isCommitting { return .wait(on: CommitState.room) }
-      state.claimPass()
-      return .done(true)
+      return .done(state.claimPass(options))
     })
-    guard leads else { return }
-    runPass()
+    guard let leadership else { return }
+    run(leadership)
     if let failure { throw failure }
   }
 
@@ -172,21 +168,20 @@ extension GroupCommit {
     }
     // A pass may be under way, and others may wait for it: the log is closed when everything is durable and no pass runs.
     while true {
-      let leads = monitor.wait(choosing: { state -> Waiting<Bool> in
+      let leadership = monitor.wait(choosing: { state -> Waiting<CommitState.Leadership?> in
         if state.isCommitting { return .wait(on: CommitState.room) }
         failure = state.failure
         if failure == nil, state.pendingBytes > 0 || state.durable < state.submitted || state.mustSync {
           state.forced = state.submitted
           state.mustSync = true
-          state.claimPass()
-          return .done(true)
+          return .done(state.claimPass(options))
         }
         state.isClosed = true
         orphans = state.takeAllCallbacks()
-        return .done(false)
+        return .done(nil)
       })
-      guard leads else { break }
-      runPass()
+      guard let leadership else { break }
+      run(leadership)
     }
     stopThread()
     for condition in 0..<CommitState.conditions { monitor.broadcast(condition) }

@@ -43,6 +43,7 @@ package final class GroupCommit: Sendable {
 
   let options: Options
   let source: any SegmentSource
+  let sealBytes: Int
   let monitor: Monitor<CommitState>
   let thread = Mutex<Worker?>(nil)
 
@@ -59,6 +60,7 @@ package final class GroupCommit: Sendable {
   package init(options: Options, source: any SegmentSource, active: PreparedSegment, offset: UInt64, firstSequence: UInt64, nextSequence: UInt64) {
     self.options = options
     self.source = source
+    sealBytes = source.sealBytes
     let last = nextSequence - 1
     monitor = Monitor(
       CommitState(active: active, offset: offset, firstSequence: firstSequence, nextSequence: nextSequence), conditions: CommitState.conditions)
@@ -77,7 +79,7 @@ package final class GroupCommit: Sendable {
 
   /// Whether a submission of modest size would be taken without blocking.
   package var hasRoom: Bool {
-    monitor.withLock { $0.failure == nil && $0.need(forBytes: 1 << 12, options, sealBytes: source.sealBytes) == nil }
+    monitor.withLock { $0.failure == nil && $0.need(forBytes: 1 << 12, options, sealBytes: sealBytes) == nil }
   }
 
   /// Whether the bytes before `end` of segment `number` have been written to its file. Packs the segment into 24 bits; segments further
@@ -93,7 +95,8 @@ package final class GroupCommit: Sendable {
   /// Takes `operations` sequences and at most `bytes` bytes of the active segment.
   ///
   /// `encode` runs under the commit lock, so effects it makes are in sequence order; it must be short and must not call back. It gets
-  /// `bytes` of uninitialised room and returns how many of them it filled.
+  /// `bytes` of uninitialised room and returns how many of them it filled, or a negative number to take nothing
+  /// after all: the ticket is then empty.
   /// - Parameter mayBlock: when `false`, throws `.wouldBlock` instead of waiting for room or doing I/O.
   /// - Throws: `.storage` when a full disk or another error kept room from being made (nothing was taken), `.durabilityLost`, `.closed`.
   package func submit(
@@ -105,7 +108,7 @@ package final class GroupCommit: Sendable {
       var wake = false
       let ticket = try monitor.withLock { (state) throws(CommitError) -> CommitTicket? in
         try state.checkOpen()
-        need = state.need(forBytes: bytes, options, sealBytes: source.sealBytes)
+        need = state.need(forBytes: bytes, options, sealBytes: sealBytes)
         // Who may not block was told by `hasRoom`, and passes the bound by no more than one operation.
         if let need, need != .drain || mayBlock { return nil }
         let ticket = state.place(bytes, operations, durability ?? options.durability, options, source, encode)
@@ -126,20 +129,19 @@ package final class GroupCommit: Sendable {
   func satisfy(_ need: CommitState.Need, _ bytes: Int) throws(CommitError) {
     switch need {
     case .drain: try drain()
-    case .segment: try prepareNext(atLeast: UInt64(bytes + source.sealBytes))
+    case .segment: try prepareNext(atLeast: UInt64(bytes + sealBytes))
     case .allocation(let end): try extendActive(to: end)
     }
   }
 
   private func drain() throws(CommitError) {
-    let leads = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<Bool> in
+    let leadership = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<CommitState.Leadership?> in
       try state.checkOpen()
-      if state.pendingBytes <= options.maxPendingBytes / 2 { return .done(false) }
+      if state.pendingBytes <= options.maxPendingBytes / 2 { return .done(nil) }
       if state.isCommitting { return .wait(on: CommitState.room) }
-      state.claimPass()
-      return .done(true)
+      return .done(state.claimPass(options))
     })
-    if leads { runPass() }
+    if let leadership { run(leadership) }
   }
 
   /// Creates the next segment unless there is one or somebody else is at it.
@@ -195,19 +197,16 @@ package final class GroupCommit: Sendable {
 
   // MARK: Passes
 
-  /// Takes what is submitted, writes it and, where demanded, syncs it. The caller has made itself the leader with `claimPass`.
-  func runPass() {
-    if options.commitDelay > .zero, monitor.withLock({ $0.blocked.0 + $0.blocked.1 >= options.commitSiblings }) {
-      _ = monitor.wait(on: CommitState.room, timeout: options.commitDelay) { (state) -> Void? in state.isClosing ? () : nil }
-    }
-    let (groups, mustSync) = monitor.withLock { state in
-      state.takePass()
-      return (state.inFlight, state.passMustSync)
-    }
+  /// Writes what is submitted and, where demanded, syncs it. The caller has made itself the leader with `claimPass`.
+  func run(_ leadership: CommitState.Leadership) {
+    let pass = leadership.taken ?? gather()
     var failure: DiskError?
-    do throws(DiskError) { try write(groups, mustSync: mustSync) } catch { failure = error }
+    do throws(DiskError) {
+      for group in pass.earlier { try write(group, mustSync: false) }
+      try write(pass.last, mustSync: pass.mustSync)
+    } catch { failure = error }
     let outcome = monitor.withLock { state -> CommitState.PassOutcome in
-      if failure == nil, let last = groups.last { position.store(Self.pack(last.segment.number, last.end), ordering: .releasing) }
+      if failure == nil { position.store(Self.pack(pass.last.segment.number, pass.last.end), ordering: .releasing) }
       let outcome = state.endPass(failure: failure, options)
       durable.store(state.durable, ordering: .releasing)
       written.store(state.written, ordering: .releasing)
@@ -224,23 +223,25 @@ package final class GroupCommit: Sendable {
     for callback in outcome.callbacks { callback(outcome.failure) }
   }
 
-  private func write(_ groups: [CommitGroup], mustSync: Bool) throws(DiskError) {
-    for group in groups {
-      if let begins = group.begins {
-        try source.begin(group.segment, firstSequence: begins.firstSequence, predecessor: begins.predecessor)
-      }
-      let bytes = group.bytes
-      if !bytes.isEmpty { try group.segment.file.write(bytes.bytes, at: group.start) }
-      let syncs = group.seals != nil || (mustSync && group === groups.last)
-      if syncs, group.seals == nil { try zeroAhead(of: group) }
-      if syncs {
-        let began = MonotonicClock.now()
-        try group.segment.file.sync(.data)
-        let took = MonotonicClock.now() &- began
-        monitor.withLock { $0.counters.record(sync: took) }
-      }
-      if let sealed = group.seals { try source.sealed(sealed, file: group.segment.file) }
+  /// Waits for the company `commitDelay` is meant for, then takes the pass.
+  private func gather() -> CommitState.Pass {
+    _ = monitor.wait(on: CommitState.room, timeout: options.commitDelay) { (state) -> Void? in state.isClosing ? () : nil }
+    return monitor.withLock { $0.takePass() }
+  }
+
+  private func write(_ group: CommitGroup, mustSync: Bool) throws(DiskError) {
+    if let begins = group.begins {
+      try source.begin(group.segment, firstSequence: begins.firstSequence, predecessor: begins.predecessor)
     }
+    let bytes = group.bytes
+    if !bytes.isEmpty { try group.segment.file.write(bytes.bytes, at: group.start) }
+    guard mustSync || group.seals != nil else { return }
+    if group.seals == nil { try zeroAhead(of: group) }
+    let began = MonotonicClock.now()
+    try group.segment.file.sync(.data)
+    let took = MonotonicClock.now() &- began
+    monitor.withLock { $0.counters.record(sync: took) }
+    if let sealed = group.seals { try source.sealed(sealed, file: group.segment.file) }
   }
 
   /// Writes zeros beyond the group where the file's blocks are fresh: the sync that follows pays for their metadata once, and the passes that

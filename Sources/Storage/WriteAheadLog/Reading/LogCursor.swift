@@ -48,37 +48,47 @@ final class LogCursor {
   /// The payload of the record just found; valid until the next call.
   var payload: UnsafeRawBufferPointer { reader?.payload ?? UnsafeRawBufferPointer(start: nil, count: 0) }
 
+  /// The operations of the record just found; valid until the next call.
+  var operations: UnsafeRawBufferPointer { reader?.operations ?? UnsafeRawBufferPointer(start: nil, count: 0) }
+
   /// The next record, or `nil` at the end.
   func next() throws(WALError) -> Found? {
-    while let segment, segment.number <= end.segment {
+    while let reader = try opened() {
       if isBehindSeal {
         guard try advance() else { return nil }
         continue
       }
-      let reader = try opened(segment)
-      switch try storage({ () throws(DiskError) in try reader.next() }) {
-      case .record(let offset, let sequence, let prefix):
+      let item: SegmentReader.Item
+      do throws(DiskError) { item = try reader.next() } catch { throw .storage(error) }
+      if case .record(let offset, let sequence, let prefix) = item {
         lastSequence = sequence + prefix.count - 1
         return Found(offset: offset, sequence: sequence, prefix: prefix)
-      case .seal(let seal, let offset):
-        let last = reader.expected.map { $0 - 1 } ?? seal.lastSequence
-        if damage.isEmpty, seal.digest != reader.digest || seal.lastSequence != last {
-          try fault(segment, offset, length: UInt64(Seal.bytes), "the seal does not match what precedes it")
-        }
-        isBehindSeal = true
-      case .end:
-        guard try goesOn(segment, reader) else { return nil }
-      case .bad(let offset, let reason):
-        let later = try storage { () throws(DiskError) in try reader.survey(from: offset + 1)?.first }
-        try fault(segment, offset, length: (later ?? reader.limit) - offset, reason.text)
-        if let later {
-          reader.skip(to: later)
-        } else if try !advance() {
-          return nil
-        }
       }
+      guard let segment, try goesOn(segment, reader, after: item) else { return nil }
     }
     return nil
+  }
+
+  /// Deals with what is not a record; `false` where there is nothing more to read.
+  private func goesOn(_ segment: LogSegments.Segment, _ reader: SegmentReader, after item: SegmentReader.Item) throws(WALError) -> Bool {
+    switch item {
+    case .record: return true
+    case .seal(let seal, let offset):
+      let last = reader.expected.map { $0 - 1 } ?? seal.lastSequence
+      if damage.isEmpty, seal.digest != reader.digest || seal.lastSequence != last {
+        try fault(segment, offset, length: UInt64(Seal.bytes), "the seal does not match what precedes it")
+      }
+      isBehindSeal = true
+      return true
+    case .end: return try goesOn(segment, reader)
+    case .bad(let offset, let reason):
+      let later: UInt64?
+      do throws(DiskError) { later = try reader.survey(from: offset + 1)?.first } catch { throw .storage(error) }
+      try fault(segment, offset, length: (later ?? reader.limit) - offset, reason.text)
+      guard let later else { return try advance() }
+      reader.skip(to: later)
+      return true
+    }
   }
 
   /// What to do where a segment's known bytes end.
@@ -102,10 +112,11 @@ final class LogCursor {
       DamagedRegion(segment: segment.number, offset: offset, length: length, firstLostSequence: lastSequence + 1, reason: reason))
   }
 
-  private func opened(_ segment: LogSegments.Segment) throws(WALError) -> SegmentReader {
+  private func opened() throws(WALError) -> SegmentReader? {
     if let reader { return reader }
+    guard let segment, segment.number <= end.segment else { return nil }
     let file: any File
-    do { file = try segments.fileSystem.open(segment.path, .read) } catch {
+    do throws(DiskError) { file = try segments.fileSystem.open(segment.path, .read) } catch {
       try checkPresence(of: segment.number)
       throw .storage(error)
     }
@@ -134,9 +145,5 @@ final class LogCursor {
   private func limit(of number: UInt64) -> UInt64 {
     if number == end.segment { return end.offset }
     return segments.segments.first { $0.number == number }?.sealed?.length ?? 0
-  }
-
-  private func storage<R>(_ body: () throws(DiskError) -> R) throws(WALError) -> R {
-    do { return try body() } catch { throw .storage(error) }
   }
 }

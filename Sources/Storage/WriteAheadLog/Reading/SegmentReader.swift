@@ -49,6 +49,7 @@ final class SegmentReader {
   private var usesAssembly = false
   private var payloadStart = 0
   private var payloadCount = 0
+  private var operationsStart = 0
 
   /// Where the next frame is looked for.
   private(set) var position: UInt64
@@ -85,6 +86,9 @@ final class SegmentReader {
     if usesAssembly { return UnsafeRawBufferPointer(start: assembly.baseAddress, count: assembledCount) }
     return UnsafeRawBufferPointer(start: chunk + payloadStart, count: payloadCount)
   }
+
+  /// The part of ``payload`` behind the prefix.
+  var operations: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: payload[operationsStart...]) }
 
   /// Forgets what was read ahead; for readers that have reached a limit which then moved.
   func refresh() { chunkCount = 0 }
@@ -158,7 +162,9 @@ final class SegmentReader {
   }
 
   private func finish(_ start: UInt64, _ sequence: UInt64, _ end: UInt64) -> Item {
-    let parsed = payload.withUnsafeReader { reader in try? LogicalRecord.readPrefix(&reader) }
+    var reader = ByteReader(payload.bytes)
+    let parsed = try? LogicalRecord.readPrefix(&reader)
+    operationsStart = reader.offset
     guard let prefix = parsed ?? nil, sequence > 0, sequence <= SegmentHeader.maxSequence, prefix.count <= SegmentHeader.maxSequence else {
       position = start
       return .bad(offset: start, reason: .invalid("malformed record"))

@@ -51,9 +51,8 @@ public final class WALReader {
   ) throws {
     while let found = try cursor.next() {
       guard found.prefix.kind == .operation || found.prefix.kind == .batch, found.sequence + found.prefix.count - 1 > after else { continue }
-      var reader = ByteReader(cursor.payload.bytes)
+      var reader = ByteReader(cursor.operations.bytes)
       do {
-        _ = try LogicalRecord.readPrefix(&reader)
         for index in 0..<found.prefix.count {
           let code = try reader.readUInt8()
           let first = try reader.readBytes(Int(clamping: try reader.readVarint64()))

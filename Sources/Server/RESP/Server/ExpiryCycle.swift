@@ -1,0 +1,29 @@
+import NIOPosix
+import Synchronization
+
+/// Removes keys whose time has come, a bounded piece of the keyspace at a time, on a disk thread.
+final class ExpiryCycle: Sendable {
+  /// Pages of 512 keys per turn; ten turns a second.
+  private static let pages = 16
+
+  private let state: ServerState
+  private let cursor = Atomic<UInt64>(0)
+  private let isRunning = Atomic<Bool>(false)
+
+  init(state: ServerState) { self.state = state }
+
+  /// Starts a turn unless one is running.
+  func turn() {
+    guard isRunning.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged else { return }
+    state.pool.submit { [self] pool in
+      defer { isRunning.store(false, ordering: .releasing) }
+      guard case .active = pool else { return }
+      do {
+        cursor.store(try state.keyspace.expireSome(from: cursor.load(ordering: .relaxed), pages: Self.pages), ordering: .relaxed)
+      } catch {
+        // A store that cannot write says so to every client that tries; expired keys stay absent without their removal.
+        state.logger.debug("active expiry stopped", metadata: ["reason": "\(error)"])
+      }
+    }
+  }
+}

@@ -1,0 +1,189 @@
+import StrataRequirements
+import Testing
+
+@testable import StrataRESP
+
+/// Replies and what they wait for.
+///
+/// "Not answered" is shown without waiting: the client asks something on a second connection of the same loop afterwards, and by the time that is
+/// answered the first reply would have been there.
+@Suite struct DurabilityTests {
+  /// One loop, so that an answer on one connection proves that everything before it on the others was done.
+  private func server(_ engine: MemoryEngine) throws -> TestServer { try TestServer(engine) { $0.threads = 1 } }
+
+  /// Passes twice through the loop: once for what was received, once for what that scheduled.
+  private func settle(_ client: Client) throws {
+    for _ in 0..<3 { #expect(try client.call("PING") == .simple("PONG")) }
+  }
+
+  @Test func aWriteIsAnsweredOnlyWhenAcknowledged() throws {
+    let engine = MemoryEngine(manual: true)
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let writer = try server.connect()
+    let other = try server.connect()
+    try writer.send(Client.encode(["SET", "a", "1"]))
+    engine.waitForSequence(1)
+    try settle(other)
+    #expect(writer.isSilent)
+    engine.acknowledge()
+    #expect(try writer.reply() == .ok)
+  }
+
+  @Test func whatIsNotAcknowledgedIsNotShownToOthers() throws {
+    let engine = MemoryEngine(manual: true)
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let writer = try server.connect()
+    let reader = try server.connect()
+    let other = try server.connect()
+    try writer.send(Client.encode(["SET", "a", "1"]))
+    engine.waitForSequence(1)
+    for words in [["GET", "a"], ["EXISTS", "a"], ["MGET", "b", "a"], ["DBSIZE"], ["KEYS", "*"], ["SCAN", "0"], ["STRLEN", "a"], ["TTL", "a"]] {
+      try reader.send(Client.encode(words))
+    }
+    try settle(other)
+    #expect(reader.isSilent)
+    engine.acknowledge()
+    let expected: [Reply] = [
+      .bulk("1"), .integer(1), .array([.null, .bulk("1")]), .integer(1), .array([.bulk("a")]), .array([.bulk("0"), .array([.bulk("a")])]),
+      .integer(1), .integer(-1),
+    ]
+    for reply in expected { #expect(try reader.reply() == reply) }
+  }
+
+  @Test func aRemovalThatIsNotAcknowledgedIsNotShownEither() throws {
+    let engine = MemoryEngine(manual: true)
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let writer = try server.connect()
+    let reader = try server.connect()
+    let other = try server.connect()
+    try writer.send(Client.encode(["SET", "a", "1"]))
+    engine.waitForSequence(1)
+    engine.acknowledge()
+    #expect(try writer.reply() == .ok)
+    try writer.send(Client.encode(["DEL", "a"]))
+    engine.waitForSequence(2)
+    try reader.send(Client.encode(["GET", "a"]))
+    try settle(other)
+    #expect(reader.isSilent)
+    engine.acknowledge()
+    #expect(try reader.reply() == .null)
+  }
+
+  @Test func repliesLeaveInOrderAndAsFarAsAcknowledged() throws {
+    let engine = MemoryEngine(manual: true)
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let client = try server.connect()
+    let other = try server.connect()
+    try client.send(["PING", "SET", "SET", "PING"].enumerated().flatMap { index, name in
+      Client.encode(name == "PING" ? [name, "\(index)"] : [name, "k\(index)", "v"])
+    })
+    engine.waitForSequence(2)
+    #expect(try client.reply() == .bulk("0"))
+    try settle(other)
+    #expect(client.isSilent)
+    engine.acknowledge(1)
+    #expect(try client.reply() == .ok)
+    try settle(other)
+    #expect(client.isSilent)
+    engine.acknowledge(2)
+    #expect(try client.reply() == .ok)
+    #expect(try client.reply() == .bulk("3"))
+  }
+
+  @Test func aLostWriteIsAnErrorAndTheConnectionCloses() throws {
+    let engine = MemoryEngine(manual: true)
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let writer = try server.connect()
+    let bystander = try server.connect()
+    try writer.send(Client.encode(["PING"]) + Client.encode(["SET", "a", "1"]) + Client.encode(["PING"]))
+    engine.waitForSequence(1)
+    engine.fail(EngineError(.durabilityLost, "sync failed; reopen the store"))
+    #expect(try writer.reply() == .simple("PONG"))
+    #expect(try writer.reply() == .error("MISCONF sync failed; reopen the store"))
+    #expect(writer.isClosed)
+    #expect(try bystander.call("PING") == .simple("PONG"))
+    #expect(try bystander.call("SET", "b", "1") == .error("MISCONF sync failed; reopen the store"))
+  }
+
+  @Test func waitAnswersAfterDurability() throws {
+    let engine = MemoryEngine(manual: true)
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let writer = try server.connect()
+    let waiter = try server.connect()
+    let other = try server.connect()
+    try writer.send(Client.encode(["SET", "a", "1"]))
+    engine.waitForSequence(1)
+    try waiter.send(Client.encode(["WAIT", "0", "0"]))
+    try settle(other)
+    #expect(waiter.isSilent)
+    engine.acknowledge()
+    #expect(try waiter.reply() == .integer(0))
+  }
+
+  @Test func writersStopWhileThereIsNoRoom() throws {
+    let engine = MemoryEngine()
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let client = try server.connect()
+    let other = try server.connect()
+    #expect(try client.call("SET", "a", "1") == .ok)
+    #expect(try other.call("PING") == .simple("PONG"))
+    engine.setRoom(false)
+    try client.send(Client.encode(["SET", "a", "2"]))
+    engine.waitForRoomWaiter()
+    #expect(engine.state.withLock { $0.sequence } == 1)
+    engine.setRoom(true)
+    #expect(try client.reply() == .ok)
+    #expect(try client.call("GET", "a") == .bulk("2"))
+  }
+
+  @Test func aRefusedWriteChangesNothingAndIsAnswered() throws {
+    let engine = MemoryEngine()
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let client = try server.connect()
+    #expect(try client.call("SET", "a", "1") == .ok)
+    engine.state.withLock { $0.writeError = EngineError(.noSpace, "the disk is full") }
+    #expect(try client.call("SET", "a", "2") == .error("MISCONF the disk is full"))
+    #expect(try client.call("MSET", "a", "2", "b", "2") == .error("MISCONF the disk is full"))
+    #expect(try client.call("GET", "a") == .bulk("1"))
+    #expect(try client.call("DBSIZE") == .integer(1))
+    engine.state.withLock { $0.writeError = nil }
+    #expect(try client.call("SET", "a", "3") == .ok)
+    engine.state.withLock { $0.readError = EngineError(.damaged, "record damaged") }
+    #expect(try client.call("GET", "a") == .error("ERR record damaged"))
+    #expect(try client.call("INCR", "a") == .error("ERR record damaged"))
+  }
+
+  /// Every kind of command runs to the same end when its records are not in memory, once or ever.
+  @Test(arguments: [false, true]) func coldRecordsAreReadOnDiskThreads(forEver: Bool) throws {
+    let engine = MemoryEngine()
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let client = try server.connect()
+    let cases: [([String], Reply)] = [
+      (["GET", "a"], .bulk("1")), (["STRLEN", "a"], .integer(1)), (["MGET", "a", "b"], .array([.bulk("1"), .bulk("2")])), (["INCR", "a"], .integer(2)),
+      (["APPEND", "a", "x"], .integer(2)), (["GETSET", "a", "1"], .bulk("2x")), (["SETNX", "b", "x"], .integer(0)), (["EXISTS", "a", "b"], .integer(2)),
+      (["SET", "a", "1", "GET"], .bulk("1")), (["EXPIRE", "a", "100"], .integer(1)), (["TTL", "a"], .integer(100)), (["PERSIST", "a"], .integer(1)),
+      (["RENAME", "a", "c"], .ok), (["RENAME", "c", "a"], .ok), (["COPY", "a", "d"], .integer(1)), (["GETRANGE", "a", "0", "5"], .bulk("1")),
+      (["MSETNX", "a", "1", "e", "2"], .integer(0)), (["DEL", "d", "zz"], .integer(1)), (["TYPE", "a"], .simple("string")), (["GETDEL", "d"], .null),
+      (["INCRBYFLOAT", "b", "0.5"], .bulk("2.5")), (["SET", "b", "2"], .ok),
+    ]
+    #expect(try client.call("MSET", "a", "1", "b", "2") == .ok)
+    for (words, expected) in cases {
+      engine.cool("a", forEver: forEver)
+      engine.cool("b", forEver: forEver)
+      // A command behind it in the pipeline is answered behind it.
+      try client.send(Client.encode(words) + Client.encode(["PING"]))
+      #expect(try client.reply() == expected, "\(words)")
+      #expect(try client.reply() == .simple("PONG"))
+    }
+    #expect(engine.state.withLock { $0.waits } > 0)
+  }
+}
