@@ -33,20 +33,21 @@ let blocks: [Target] = [
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
   block("Core", "Simulation", ["StrataDisk", "StrataNodes", system]),
+  block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Storage", "Filters", ["StrataBytes"]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
-  block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
-  block("Server", "RESP", nio + [ssl, log, "CStrataServer"]),
+  block("Server", "RESP", nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataJobs"]),
 ]
 
 let package = Package(
   name: "strata",
-  products: blocks.map { .library(name: $0.name, targets: [$0.name]) },
+  products: blocks.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
   ],
   targets: blocks + [
     .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
@@ -67,6 +68,13 @@ let package = Package(
       ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
       resources: [.copy("Golden")]),
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
+    .executableTarget(
+      name: "strata",
+      dependencies: [
+        "StrataRESP", "StrataBitcask", "StrataWriteAheadLog", "StrataDisk", system, log, nio[0],
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/strata", swiftSettings: settings),
     tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
   ]
 )

@@ -116,14 +116,6 @@ struct StoreLoad: Sendable {
   }
 }
 
-/// Resident memory of this process in bytes.
-func residentBytes() -> Double {
-  let text = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-  let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
-  let kibibytes = line?.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Double($0) }
-  return (kibibytes ?? 0) * 1024
-}
-
 func fatal(_ text: String) -> Never {
   FileHandle.standardError.write(Data((text + "\n").utf8))
   exit(1)

@@ -124,7 +124,7 @@ func openings(_ options: BenchmarkOptions) -> [Comparison] {
       let began = nanoseconds()
       let store = try shape.load.open(directory)
       let seconds = Double(nanoseconds() - began) * 1e-9
-      let grown = residentBytes() - before
+      let grown = Double(residentBytes() - before)
       guard store.count == shape.records else { fatal("opened with \(store.count) of \(shape.records) keys") }
       let index = Double(store.statistics.indexBytes)
       try store.close()

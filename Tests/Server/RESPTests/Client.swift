@@ -4,9 +4,9 @@ import Synchronization
 @testable import StrataRESP
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #else
-import Musl
+  import Musl
 #endif
 
 /// A reply as it came over the wire.

@@ -2,7 +2,8 @@ import Testing
 
 @testable import StrataRESP
 
-/// Commands over a socket. Replies themselves are compared with redis-server in Tests/Interop; here is what needs a clock, an engine or a second client.
+/// Commands over a socket. Replies themselves are compared with redis-server in Tests/Interop; here is what needs a clock, an engine or a
+/// second client.
 @Suite struct CommandTests {
   @Test func expiryFollowsTheClock() throws {
     let server = try TestServer()
@@ -16,7 +17,8 @@ import Testing
     server.time.advance(600)
     for (words, expected) in [
       (["GET", "a"], Reply.null), (["EXISTS", "a"], .integer(0)), (["TTL", "a"], .integer(-2)), (["TYPE", "a"], .simple("none")),
-      (["STRLEN", "a"], .integer(0)), (["MGET", "a"], .array([.null])), (["KEYS", "*"], .array([])), (["SCAN", "0"], .array([.bulk("0"), .array([])])),
+      (["STRLEN", "a"], .integer(0)), (["MGET", "a"], .array([.null])), (["KEYS", "*"], .array([])),
+      (["SCAN", "0"], .array([.bulk("0"), .array([])])),
       (["EXPIRE", "a", "5"], .integer(0)), (["PERSIST", "a"], .integer(0)), (["DEL", "a"], .integer(0)), (["GETRANGE", "a", "0", "1"], .bulk("")),
       (["RENAME", "a", "b"], .error("ERR no such key")), (["COPY", "a", "b"], .integer(0)), (["SET", "a", "2", "XX"], .null), (["RANDOMKEY"], .null),
       (["APPEND", "a", "x"], .integer(1)), (["TTL", "a"], .integer(-1)), (["DBSIZE"], .integer(1)),
@@ -86,7 +88,8 @@ import Testing
     var cursor = "0"
     var round = 0
     repeat {
-      guard case .array(let parts) = try client.call("SCAN", cursor, "COUNT", "7"), case .bulk(let next) = parts[0], case .array(let keys) = parts[1] else {
+      guard case .array(let parts) = try client.call("SCAN", cursor, "COUNT", "7"), case .bulk(let next) = parts[0], case .array(let keys) = parts[1]
+      else {
         Issue.record("not a scan reply")
         return
       }
@@ -191,7 +194,8 @@ import Testing
     }
     let info = String(decoding: bytes, as: UTF8.self)
     for line in [
-      "keyspace_hits:1\r\n", "keyspace_misses:1\r\n", "connected_clients:1\r\n", "db0:keys=1,expires=0", "cmdstat_get:calls=2,", "cmdstat_set:calls=1,",
+      "keyspace_hits:1\r\n", "keyspace_misses:1\r\n", "connected_clients:1\r\n", "db0:keys=1,expires=0", "cmdstat_get:calls=2,",
+      "cmdstat_set:calls=1,",
       "rejected_calls=1", "engine:memory\r\n", "memory_records:1\r\n", "last_sequence:1\r\n", "tcp_port:\(server.server.port)\r\n",
     ] {
       #expect(info.contains(line), "\(line)")

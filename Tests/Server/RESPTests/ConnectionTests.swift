@@ -36,7 +36,9 @@ import Testing
   }
 
   @Test func aClientThatNeverReadsWhatIsPushedIsClosed() throws {
-    let server = try TestServer { $0.maxOutputBytes = 1 << 20; $0.maxBulkBytes = 64 << 10 }
+    let server = try TestServer {
+      $0.maxOutputBytes = 1 << 20; $0.maxBulkBytes = 64 << 10
+    }
     defer { try? server.server.stop() }
     let monitor = try server.connect(receiveBuffer: 4096)
     #expect(try monitor.call("MONITOR") == .ok)
@@ -51,10 +53,13 @@ import Testing
   }
 
   @Test func oversizeIsRefusedBeforeItArrives() throws {
-    let server = try TestServer { $0.maxBulkBytes = 1000; $0.maxArguments = 20 }
+    let server = try TestServer {
+      $0.maxBulkBytes = 1000; $0.maxArguments = 20
+    }
     defer { try? server.server.stop() }
     for (text, message) in [
-      ("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1001\r\n", "ERR Protocol error: invalid bulk length"), ("*21\r\n", "ERR Protocol error: invalid multibulk length"),
+      ("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1001\r\n", "ERR Protocol error: invalid bulk length"),
+      ("*21\r\n", "ERR Protocol error: invalid multibulk length"),
       ("*1\r\n$x\r\n", "ERR Protocol error: invalid bulk length"),
     ] {
       let client = try server.connect()
@@ -172,7 +177,9 @@ import Testing
     var options = ServerOptions()
     options.host = host
     #expect {
-      try RESPServer.start(options: options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) { () throws(EngineError) in MemoryEngine() }
+      try RESPServer.start(options: options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) { () throws(EngineError) in
+        MemoryEngine()
+      }
     } throws: { error in
       if case ServerError.insecure = error { return true }
       return false

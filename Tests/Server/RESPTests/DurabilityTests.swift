@@ -78,9 +78,10 @@ import Testing
     defer { try? server.server.stop() }
     let client = try server.connect()
     let other = try server.connect()
-    try client.send(["PING", "SET", "SET", "PING"].enumerated().flatMap { index, name in
-      Client.encode(name == "PING" ? [name, "\(index)"] : [name, "k\(index)", "v"])
-    })
+    try client.send(
+      ["PING", "SET", "SET", "PING"].enumerated().flatMap { index, name in
+        Client.encode(name == "PING" ? [name, "\(index)"] : [name, "k\(index)", "v"])
+      })
     engine.waitForSequence(2)
     #expect(try client.reply() == .bulk("0"))
     try settle(other)
@@ -143,6 +144,27 @@ import Testing
     #expect(try client.call("GET", "a") == .bulk("2"))
   }
 
+  /// A disk that stays full: reads go on, writes say why they are refused, nothing spins or hangs.
+  @Test func roomThatNeverComesRefusesWritesAndServesReads() throws {
+    let engine = MemoryEngine()
+    let server = try server(engine)
+    defer { try? server.server.stop() }
+    let client = try server.connect()
+    #expect(try client.call("SET", "a", "1") == .ok)
+    engine.state.withLock {
+      $0.hasRoom = false
+      $0.roomError = EngineError(.noSpace, "the disk is full")
+    }
+    #expect(try client.call("GET", "a") == .bulk("1"))
+    #expect(try client.call("SET", "a", "2") == .error("MISCONF the disk is full"))
+    #expect(try client.call("INCR", "a") == .error("MISCONF the disk is full"))
+    #expect(try client.call("FLUSHALL") == .error("MISCONF the disk is full"))
+    #expect(try client.call("GET", "a") == .bulk("1"))
+    engine.state.withLock { $0.roomError = nil }
+    engine.setRoom(true)
+    #expect(try client.call("SET", "a", "2") == .ok)
+  }
+
   @Test func aRefusedWriteChangesNothingAndIsAnswered() throws {
     let engine = MemoryEngine()
     let server = try server(engine)
@@ -168,8 +190,10 @@ import Testing
     defer { try? server.server.stop() }
     let client = try server.connect()
     let cases: [([String], Reply)] = [
-      (["GET", "a"], .bulk("1")), (["STRLEN", "a"], .integer(1)), (["MGET", "a", "b"], .array([.bulk("1"), .bulk("2")])), (["INCR", "a"], .integer(2)),
-      (["APPEND", "a", "x"], .integer(2)), (["GETSET", "a", "1"], .bulk("2x")), (["SETNX", "b", "x"], .integer(0)), (["EXISTS", "a", "b"], .integer(2)),
+      (["GET", "a"], .bulk("1")), (["STRLEN", "a"], .integer(1)), (["MGET", "a", "b"], .array([.bulk("1"), .bulk("2")])),
+      (["INCR", "a"], .integer(2)),
+      (["APPEND", "a", "x"], .integer(2)), (["GETSET", "a", "1"], .bulk("2x")), (["SETNX", "b", "x"], .integer(0)),
+      (["EXISTS", "a", "b"], .integer(2)),
       (["SET", "a", "1", "GET"], .bulk("1")), (["EXPIRE", "a", "100"], .integer(1)), (["TTL", "a"], .integer(100)), (["PERSIST", "a"], .integer(1)),
       (["RENAME", "a", "c"], .ok), (["RENAME", "c", "a"], .ok), (["COPY", "a", "d"], .integer(1)), (["GETRANGE", "a", "0", "5"], .bulk("1")),
       (["MSETNX", "a", "1", "e", "2"], .integer(0)), (["DEL", "d", "zz"], .integer(1)), (["TYPE", "a"], .simple("string")), (["GETDEL", "d"], .null),

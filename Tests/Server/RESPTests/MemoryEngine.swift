@@ -22,7 +22,8 @@ final class MemoryEngine: KeyValueEngine {
     var staysCold = false
     var waits = 0
     var hasRoom = true
-    var roomWaiters: [@Sendable () -> Void] = []
+    var roomWaiters: [@Sendable (EngineError?) -> Void] = []
+    var roomError: EngineError?
     var writeError: EngineError?
     var readError: EngineError?
     var syncs = 0
@@ -65,7 +66,7 @@ final class MemoryEngine: KeyValueEngine {
       defer { if hasRoom { state.roomWaiters = [] } }
       return hasRoom ? state.roomWaiters : []
     }
-    for waiter in waiters { waiter() }
+    for waiter in waiters { waiter(nil) }
   }
 
   /// Makes reads of `key` in database 0 touch the disk once, or every time.
@@ -144,6 +145,7 @@ final class MemoryEngine: KeyValueEngine {
     defer { ring() }
     let result = state.withLock { state -> Result<BatchOutcome, EngineError> in
       if let error = state.writeError ?? state.failure { return .failure(error) }
+      if !state.hasRoom { return .failure(EngineError(.noRoom, "no room")) }
       var outcome = BatchOutcome(sequence: 0, previous: [])
       for mutation in mutations {
         switch mutation {
@@ -172,12 +174,12 @@ final class MemoryEngine: KeyValueEngine {
 
   var hasRoom: Bool { state.withLock { $0.hasRoom } }
 
-  func whenRoom(_ callback: @escaping @Sendable () -> Void) {
-    let now = state.withLock { state in
-      if !state.hasRoom { state.roomWaiters.append(callback) }
-      return state.hasRoom
+  func whenRoom(forBytes bytes: Int, _ callback: @escaping @Sendable (EngineError?) -> Void) {
+    let (now, error) = state.withLock { state in
+      if !state.hasRoom, state.roomError == nil { state.roomWaiters.append(callback) }
+      return (state.hasRoom, state.roomError)
     }
-    if now { callback() } else { ring() }
+    if now { callback(nil) } else if let error { callback(error) } else { ring() }
   }
 
   var acknowledgedSequence: UInt64 { state.withLock { $0.acknowledged } }

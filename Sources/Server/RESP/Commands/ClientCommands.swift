@@ -174,7 +174,8 @@ extension ClientHandler {
     if id == .config, call.count > 1, call.matches(1, "SET") { return }
     let now = Clocks.unixMicroseconds()
     let fraction = String(now % 1_000_000)
-    var line = "+\(now / 1_000_000).\(String(repeating: "0", count: 6 - fraction.utf8.count))\(fraction) [\(context.database) \(client?.address ?? "")]"
+    var line =
+      "+\(now / 1_000_000).\(String(repeating: "0", count: 6 - fraction.utf8.count))\(fraction) [\(context.database) \(client?.address ?? "")]"
     for index in 0..<call.count { line += " " + Self.quoted(call[index]) }
     line += "\r\n"
     let buffer = ByteBuffer(string: line)

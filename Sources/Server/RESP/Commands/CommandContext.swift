@@ -4,6 +4,8 @@ import NIOCore
 enum CommandError: Error {
   /// The answer is not in memory: the command runs again on a disk thread.
   case notCached
+  /// The engine does not take the write without waiting: the command runs again on a disk thread, after there is room.
+  case noRoom
   /// An error reply, with its code.
   case failed(String)
   /// The engine's refusal or failure.
@@ -18,8 +20,11 @@ enum CommandError: Error {
   static func wrongArity(_ name: String) -> CommandError { .failed("ERR wrong number of arguments for '\(name)' command") }
   static func invalidExpire(_ name: String) -> CommandError { .failed("ERR invalid expire time in '\(name)' command") }
 
+  init(_ error: EngineError) { self = error.kind == .noRoom ? .noRoom : .engine(error) }
+
   var text: String {
     switch self {
+    case .noRoom: "MISCONF the store takes no writes"
     case .notCached: "ERR the value could not be brought into memory"
     case .failed(let text): text
     case .engine(let error): error.replyText
@@ -198,22 +203,22 @@ struct CommandContext {
   // MARK: writes; the keyspace's lock is held
 
   mutating func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, expiry: UInt64) throws(CommandError) {
-    do { require(try keyspace.put(key, value, expiry: expiry)) } catch { throw .engine(error) }
+    do { require(try keyspace.put(key, value, expiry: expiry)) } catch { throw CommandError(error) }
   }
 
   mutating func put(_ key: UnsafeRawBufferPointer, _ value: [UInt8], expiry: UInt64) throws(CommandError) {
     do { require(try value.span.bytes.withUnsafeBytes { (bytes) throws(EngineError) in try keyspace.put(key, bytes, expiry: expiry) }) } catch {
-      throw .engine(error)
+      throw CommandError(error)
     }
   }
 
   mutating func remove(_ key: UnsafeRawBufferPointer) throws(CommandError) {
-    do { require(try keyspace.delete(key)) } catch { throw .engine(error) }
+    do { require(try keyspace.delete(key)) } catch { throw CommandError(error) }
   }
 
   mutating func submit(_ mutations: [Mutation]) throws(CommandError) {
     guard !mutations.isEmpty else { return }
-    do { require(try keyspace.submit(mutations)) } catch { throw .engine(error) }
+    do { require(try keyspace.submit(mutations)) } catch { throw CommandError(error) }
   }
 
   // MARK: arguments

@@ -51,7 +51,8 @@ extension CommandTable {
     string(.append, 3, [.write, .denyOOM, .fast], one, "2.0.0", "O(N) of the resulting length", "Append a value to a key"),
     string(.getrange, 4, [.readonly], one, "2.4.0", "O(N) of the value's length", "Get a substring of the string stored at a key"),
     string(.substr, 4, [.readonly], one, "1.0.0", "O(N) of the value's length", "Get a substring of the string stored at a key"),
-    string(.setrange, 4, [.write, .denyOOM], one, "2.2.0", "O(N) of the resulting length", "Overwrite part of a string at key starting at the offset"),
+    string(
+      .setrange, 4, [.write, .denyOOM], one, "2.2.0", "O(N) of the resulting length", "Overwrite part of a string at key starting at the offset"),
   ]
 
   private static let numbers: [CommandSpec] = [
@@ -71,7 +72,8 @@ extension CommandTable {
     generic(.expire, -3, [.write, .fast], one, "1.0.0", "O(N) of the value's length", "Set a key's time to live in seconds"),
     generic(.pexpire, -3, [.write, .fast], one, "2.6.0", "O(N) of the value's length", "Set a key's time to live in milliseconds"),
     generic(.expireat, -3, [.write, .fast], one, "1.2.0", "O(N) of the value's length", "Set the expiration for a key as a UNIX timestamp"),
-    generic(.pexpireat, -3, [.write, .fast], one, "2.6.0", "O(N) of the value's length", "Set the expiration for a key in milliseconds since the epoch"),
+    generic(
+      .pexpireat, -3, [.write, .fast], one, "2.6.0", "O(N) of the value's length", "Set the expiration for a key in milliseconds since the epoch"),
     generic(.ttl, 2, [.readonly, .fast], one, "1.0.0", "O(1)", "Get the time to live for a key in seconds"),
     generic(.pttl, 2, [.readonly, .fast], one, "2.6.0", "O(1)", "Get the time to live for a key in milliseconds"),
     generic(.expiretime, 2, [.readonly, .fast], one, "7.0.0", "O(1)", "Get the expiration Unix timestamp for a key"),

@@ -1,9 +1,9 @@
 import CStrataServer
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #else
-import Musl
+  import Musl
 #endif
 
 /// INFO: only what is true here, under Redis' names where they exist.
@@ -61,7 +61,8 @@ extension ClientHandler {
 
   private func memoryLines() -> [(String, String)] {
     [
-      ("used_memory", String(strata_heap_bytes())), ("used_memory_peak_rss", String(strata_peak_resident_bytes())), ("maxmemory", "0"), ("maxmemory_policy", "noeviction"),
+      ("used_memory", String(strata_heap_bytes())), ("used_memory_peak_rss", String(strata_peak_resident_bytes())), ("maxmemory", "0"),
+      ("maxmemory_policy", "noeviction"),
     ]
   }
 

@@ -72,16 +72,27 @@ extension ClientHandler {
         try context.run(id, call)
         return OffloadResult(reply: context.reply, failed: false, hits: context.hits, misses: context.misses)
       } catch {
-        if case .notCached = error, !context.mayWait {
+        var reason = error
+        switch error {
+        case .notCached where !context.mayWait:
           attempt += 1
           warm(id, call, server.keyspace.engine, database)
           continue
+        case .noRoom:
+          do throws(EngineError) {
+            try server.keyspace.waitForRoom(bytes(call))
+            continue
+          } catch { reason = .engine(error) }
+        case .notCached, .failed, .engine: break
         }
-        context.reply.error(error.text)
+        context.reply.error(reason.text)
         return OffloadResult(reply: context.reply, failed: true, hits: context.hits, misses: context.misses)
       }
     }
   }
+
+  /// What a write of these arguments takes at most, records' headers included.
+  private static func bytes(_ call: Invocation) -> Int { (0..<call.count).reduce(0) { $0 + call[$1].count + 128 } }
 
   /// Brings the records of a command's keys into memory. Errors show when the command itself reads.
   private static func warm(_ id: CommandID, _ call: Invocation, _ engine: any KeyValueEngine, _ database: Int) {

@@ -86,14 +86,18 @@ extension ClientHandler {
 
   // MARK: waiting for room
 
+  /// What a paused client asks room for.
+  private static var roomBytes: Int { 64 << 10 }
+
   /// Stops reading until the engine takes writes again.
   func waitForRoom() {
     guard let channelContext, !waitsForRoom else { return }
     waitsForRoom = true
     let bound = NIOLoopBound(self, eventLoop: channelContext.eventLoop)
     let loop = channelContext.eventLoop
-    server.keyspace.engine.whenRoom {
+    server.keyspace.engine.whenRoom(forBytes: Self.roomBytes) { error in
       loop.execute {
+        bound.value.ignoresRoom = error != nil
         bound.value.waitsForRoom = false
         bound.value.resume()
       }

@@ -31,6 +31,8 @@ final class ClientHandler: ChannelDuplexHandler {
   var isAuthenticated: Bool
   var isOffloaded = false
   var waitsForRoom = false
+  /// Waiting for room has failed: the next commands run all the same, so that reads go on and writes learn the reason.
+  var ignoresRoom = false
   var isSlow = false
   var isWaiting = false
   var isProcessing = false
@@ -175,10 +177,11 @@ final class ClientHandler: ChannelDuplexHandler {
     isProcessing = true
     defer { isProcessing = false }
     while !isPaused, !isClosing, input.readableBytes > 0 {
-      guard server.keyspace.engine.hasRoom else {
+      guard ignoresRoom || server.keyspace.engine.hasRoom else {
         waitForRoom()
         break
       }
+      ignoresRoom = false
       let cycleIsFull = runBuffered()
       if !cycleIsFull { break }
       flush()
@@ -242,7 +245,10 @@ final class ClientHandler: ChannelDuplexHandler {
     if rule.id.rawValue <= CommandID.flushall.rawValue {
       if rule.flags.contains(.slow) || call.count > Self.maxInlineArguments { return offload(rule.id, call) }
       do throws(CommandError) { try context.run(rule.id, call) } catch {
-        if case .notCached = error { return offload(rule.id, call) }
+        switch error {
+        case .notCached, .noRoom: return offload(rule.id, call)
+        case .failed, .engine: break
+        }
         loopState.counters.failed(rule.id)
         replyError(error.text)
       }

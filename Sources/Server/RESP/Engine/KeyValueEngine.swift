@@ -30,11 +30,12 @@ public protocol KeyValueEngine: Sendable {
   /// Applies several changes, all or none, as ``put(_:_:expiry:)`` and ``delete(_:)`` would one after the other; `previous` comes back per mutation.
   func submit(_ mutations: [Mutation]) throws(EngineError) -> BatchOutcome
 
-  /// False while more writes would exceed the engine's bound on bytes not yet written; writers then wait for ``whenRoom(_:)``.
+  /// False while more writes would exceed the engine's bound on bytes not yet written, or need something prepared on disk first. Writers
+  /// then wait for ``whenRoom(forBytes:_:)``; a write that is made all the same may throw `.noRoom`.
   var hasRoom: Bool { get }
 
-  /// Calls back once (any thread, possibly before returning) when there is room again or never will be (the engine failed or closed).
-  func whenRoom(_ callback: @escaping @Sendable () -> Void)
+  /// Calls back once (any thread, possibly before returning) when a write of `bytes` will be taken, or with the error that keeps it from being.
+  func whenRoom(forBytes bytes: Int, _ callback: @escaping @Sendable (EngineError?) -> Void)
 
   /// The highest sequence acknowledged under the configured durability. One atomic load.
   var acknowledgedSequence: UInt64 { get }
@@ -140,6 +141,8 @@ public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
   public enum Kind: Sendable, Hashable {
     /// The request cannot be stored (key or value too large); nothing was written.
     case refused
+    /// The write would have had to wait; nothing was written. See ``KeyValueEngine/whenRoom(forBytes:_:)``.
+    case noRoom
     /// The disk is full; reads go on, writes work again once there is space.
     case noSpace
     /// A sync or write failed; nothing is acknowledged any more until the store is reopened.
@@ -167,7 +170,7 @@ public struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
   var replyText: String {
     switch kind {
     case .noSpace, .durabilityLost: "MISCONF \(description)"
-    case .refused, .damaged, .closed, .failed: "ERR \(description)"
+    case .refused, .noRoom, .damaged, .closed, .failed: "ERR \(description)"
     }
   }
 }

@@ -115,19 +115,23 @@ final class Keyspace: Sendable {
     synced.store(clock() / 1000, ordering: .relaxed)
   }
 
-  /// Waits until the engine takes writes again.
-  func waitForRoom() {
-    while !engine.hasRoom {
-      let room = ConditionLock(value: 0)
-      engine.whenRoom {
-        room.lock()
-        room.unlock(withValue: 1)
-      }
-      room.lock(whenValue: 1)
-      room.unlock()
-      // An engine that failed calls back at once and never has room: the write that follows reports why.
-      if !engine.hasRoom { return }
+  /// Waits until the engine takes a write of `bytes`.
+  /// - Throws: what keeps it from doing so.
+  func waitForRoom(_ bytes: Int) throws(EngineError) {
+    let answer = RoomAnswer()
+    engine.whenRoom(forBytes: bytes) { error in
+      answer.error.withLock { $0 = error }
+      answer.bell.lock()
+      answer.bell.unlock(withValue: 1)
     }
+    answer.bell.lock(whenValue: 1)
+    answer.bell.unlock()
+    if let error = answer.error.withLock({ $0 }) { throw error }
+  }
+
+  private final class RoomAnswer: Sendable {
+    let bell = ConditionLock(value: 0)
+    let error = Mutex<EngineError?>(nil)
   }
 
   /// Removes every key of one database, or of all, in bounded batches; returns the last sequence. Other commands go on between two
@@ -135,18 +139,28 @@ final class Keyspace: Sendable {
   func flush(_ database: Int?) throws(EngineError) -> UInt64 {
     var cursor: UInt64 = 0
     repeat {
-      waitForRoom()
       let page = try engine.scan(from: cursor, count: 1024)
       let doomed = page.keys.lazy.filter { key, _ in database.map { key.first == UInt8($0) } ?? true }
       let mutations = doomed.map { Mutation.delete(key: $0.key) }
-      if !mutations.isEmpty {
-        lock.lock()
-        defer { lock.unlock() }
-        _ = try submit(Array(mutations))
-      }
+      try remove(Array(mutations))
       cursor = page.next
     } while cursor != 0
     return lastSubmitted
+  }
+
+  /// Removes keys in one batch, after waiting for room where it must.
+  private func remove(_ mutations: [Mutation]) throws(EngineError) {
+    while !mutations.isEmpty {
+      do throws(EngineError) {
+        lock.lock()
+        defer { lock.unlock() }
+        _ = try submit(mutations)
+        return
+      } catch {
+        guard error.kind == .noRoom else { throw error }
+      }
+      try waitForRoom(1 << 20)
+    }
   }
 
   /// One turn of active expiry: looks at up to `pages` pages of keys from `cursor` and removes those whose time has come. Returns where

@@ -5,9 +5,9 @@ import NIOSSL
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+  import Glibc
 #else
-import Musl
+  import Musl
 #endif
 
 /// A server that speaks the Redis protocol (RESP2 and RESP3) over one storage engine.
