@@ -25,12 +25,14 @@ import Testing
   }
 
   static let header = RecordHeader(
-    flags: [.expiry, .batchEnd], keyLength: 3, valueLength: 6, sequence: 0x0102_0304, expiry: 1_700_000_000_123, durableLag: 4, writtenAt: 1_700_000_000)
+    flags: [.expiry, .batchEnd], keyLength: 3, valueLength: 6, sequence: 0x0102_0304, expiry: 1_700_000_000_123,
+    durableLag: 4, writtenAt: 1_700_000_000)
 
   @Test(.requirement("Bitcask.never.8")) func theBytesOfARecord() {
     let record = Self.record(Self.header, key: bytes("key"), value: bytes("value!"), at: 4096)
     #expect(record.count == 56)
-    #expect(Self.hex(record[8...]) == "7cb10a0003000400" + "0600000000f15365" + "0403020100000000" + "7b68e5cf8b010000" + Self.hex(bytes("keyvalue!")) + "00000000000000")
+    #expect(Self.hex(record[8...]) == "7cb10a0003000400" + "0600000000f15365" + "0403020100000000"
+        + "7b68e5cf8b010000" + Self.hex(bytes("keyvalue!")) + "00000000000000")
     // The two checksums, by the letter: CRC of salt, segment and offset, then of what they cover.
     var place = ByteWriter()
     place.writeUInt64(7)
@@ -68,7 +70,8 @@ import Testing
     let header = SegmentHeader(kind: .merged, store: store, segment: 5, salt: 6, firstSequence: 7, created: 8)
     let sector = header.encode()
     #expect(sector.count == 4096)
-    #expect(Self.hex(sector[..<64]) == "53545242434b3031" + "0100001001000000" + "1111000000000000" + "2222000000000000" + "0500000000000000" + "0600000000000000" + "0700000000000000" + "0800000000000000")
+    #expect(Self.hex(sector[..<64]) == "53545242434b3031" + "0100001001000000" + "1111000000000000" + "2222000000000000"
+        + "0500000000000000" + "0600000000000000" + "0700000000000000" + "0800000000000000")
     #expect(try SegmentHeader(decoding: sector) == header)
     var newer = Array(sector[..<4092])
     newer[8] = 2
@@ -77,7 +80,11 @@ import Testing
     #expect(throws: SegmentHeader.Failure.version(2)) { _ = try SegmentHeader(decoding: newer) }
 
     var edit = ManifestEdit(store: store, options: ManifestOptions(keepsKeys: true, segmentBytes: 4096))
-    edit.added = [SegmentFacts(id: 9, kind: .log, state: .sealed, isDamaged: true, salt: 1, created: 2, firstSequence: 3, lastSequence: 4, length: 5, records: 6)]
+    edit.added = [
+      SegmentFacts(
+        id: 9, kind: .log, state: .sealed, isDamaged: true, salt: 1, created: 2, firstSequence: 3, lastSequence: 4,
+        length: 5, records: 6)
+    ]
     (edit.removed, edit.nextSegment, edit.nextSequence) = ([8], 10, 11)
     let frame = ManifestFormat.encode(edit, number: 1, at: 32)
     #expect(frame.count % 8 == 0)
@@ -96,7 +103,8 @@ import Testing
   @Test(.requirement("Bitcask.keep.5", "Bitcask.never.12")) func namesParseExactly() {
     for name in ["0000000001.data", "0000000001.hint", "MANIFEST-0000000007", "CURRENT", "LOCK"] { #expect(FileName(name)?.text == name) }
     for name in [
-      "1.data", "00000000001.data", "000000000a.data", "9999999999.data", "0016777216.data", "+000000001.data", "MANIFEST-", "MANIFEST-1", "", ".data", "current",
+      "1.data", "00000000001.data", "000000000a.data", "9999999999.data", "0016777216.data", "+000000001.data", "MANIFEST-", "MANIFEST-1",
+      "", ".data", "current",
       "0000000001.data2",
     ] { #expect(FileName(name) == nil, "\(name)") }
     #expect(FileName("anything.tmp") == .temporary)
@@ -145,7 +153,9 @@ import Testing
     #expect(policy.choose([candidate(1, 200, dead: 120)], now: 0) == [1])
     #expect(policy.choose([candidate(1, 2000, dead: 512)], now: 0) == [1])
     // 2 by percentage, 3 by bytes, 4 by size, 5 not at all.
-    let mixed = [candidate(1, 200, dead: 130), candidate(2, 200, dead: 80), candidate(3, 600, dead: 128), candidate(4, 9, dead: 0), candidate(5, 200, dead: 10)]
+    let mixed = [candidate(1, 200, dead: 130), candidate(2, 200, dead: 80), candidate(3, 600, dead: 128),
+      candidate(4, 9, dead: 0), candidate(5, 200, dead: 10),
+    ]
     #expect(policy.choose(mixed, now: 0) == [1, 2, 3, 4])
     #expect(policy.choose([.init(id: 1, bytes: 100, deadBytes: 100, isDamaged: true)], now: 0) == [])
     policy.options.window = 22..<30

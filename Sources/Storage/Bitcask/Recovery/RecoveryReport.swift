@@ -22,6 +22,7 @@ public struct Damage: Sendable, Hashable, CustomStringConvertible {
   public var path: FilePath
   /// Where in the file, and how many bytes.
   public var offset: UInt64
+  /// Its bytes.
   public var length: UInt64
   /// What is lost.
   public var kind: Kind
@@ -43,6 +44,7 @@ public struct RecoveryReport: Sendable, Hashable {
   public var lastSequence: UInt64 = 0
   /// Segments whose hint was used, and whose data was read.
   public var hintsLoaded = 0
+  /// Segments that were read because no hint could be used.
   public var segmentsScanned = 0
   /// Bytes of data files read.
   public var bytesScanned: UInt64 = 0
