@@ -69,7 +69,8 @@ import Testing
     for (name, size) in try Self.damageable(image) {
       // Zeros between a header's fields and its checksum, and behind the end, are sampled; all else is swept byte by byte.
       let isData = name.hasSuffix(".data")
-      for byte in stride(from: random.below(sweepStride), to: size, by: sweepStride) where testDepth > 4 || !isData || byte < 72 || (byte > 4085 && byte < 4520) || random.below(400) == 0 {
+      for byte in stride(from: random.below(sweepStride), to: size, by: sweepStride)
+      where testDepth > 4 || !isData || byte < 72 || (byte > 4085 && byte < 4520) || random.below(400) == 0 {
         let bit = UInt64(byte * 8 + random.below(8))
         let disk = image.fork()
         #expect(disk.flipBit(bit, of: home.appending(name)))
@@ -86,7 +87,8 @@ import Testing
     let last = try names(image).last { $0.hasSuffix(".data") }
     for (name, size) in try Self.damageable(image) {
       let isData = name.hasSuffix(".data")
-      for length in stride(from: size % sweepStride, to: size, by: sweepStride) where testDepth > 4 || !isData || length < 16 || (length > 4088 && length < 4520) {
+      for length in stride(from: size % sweepStride, to: size, by: sweepStride)
+      where testDepth > 4 || !isData || length < 16 || (length > 4088 && length < 4520) {
         let disk = image.fork()
         #expect(disk.cut(home.appending(name), to: UInt64(length)))
         let mayLoseTail = !closed && name == last
