@@ -68,6 +68,28 @@ import Testing
     #expect(report.isClean, "\(report)")
   }
 
+  /// Without syncs of its own the log may lose its end, but never what a merge has dropped on the strength of that end.
+  @Test(.requirement("Bitcask.never.1")) func mergingOverUnsyncedWrites() throws {
+    var options = Self.options
+    options.durability = .none
+    // Rotation would sync: everything new stays in one segment.
+    options.segmentBytes = 1 << 14
+    let report = try Self.enumeration().run(on: try Self.filled()) { disk, ledger in
+      for note in Self.filledNotes { ledger.note(note) }
+      let store = try Bitcask.open(home, options: options, on: disk)
+      for change in [Mutation.put(key(0), bytes("third")), .delete(key(1)), .put(key(5), bytes("third"))] {
+        ledger.note(.began([change]))
+        try store.write([change])
+      }
+      try store.merge(.all)
+      ledger.note(.began([.put(key(8), [])]))
+      try store.put(key(8), [])
+      try store.sync()
+      ledger.note(.acknowledged(last: store.lastSequence))
+    } recover: { try recoverAndCheck(Self.options)($0, $1) }
+    #expect(report.isClean, "\(report)")
+  }
+
   @Test(.requirement("Bitcask.never.7")) func writingHints() throws {
     let report = try Self.enumeration(images: 1500).run { disk, ledger in
       let noting = try Self.open(disk, ledger)

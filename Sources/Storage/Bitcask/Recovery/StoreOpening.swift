@@ -169,6 +169,13 @@ struct StoreOpening {
     let keepsAll = tail.remainsAreDamage && options.recovery == .salvage
     let end = keepsAll ? size : tail.validEnd
     if !keepsAll, tail.records == 0 {
+      // Remains of a cut-short write in a file no manifest names would look like a segment that a damaged manifest forgot.
+      if tail.hasRemains {
+        try disk { () throws(DiskError) in
+          try segment.file.truncate(to: min(size, UInt64(SegmentHeader.bytes)))
+          try segment.file.sync(.full)
+        }
+      }
       state.segments[segment.id] = nil
       _ = table.remove(segment.id)
       return
