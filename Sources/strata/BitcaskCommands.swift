@@ -93,7 +93,8 @@ struct BitcaskCommands: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Store values; print each sequence once it is durable.")
     @Argument(help: "The store's directory; created when missing.") var directory: String
     @Argument(help: "Key and value, unless --stdin is given.") var pair: [String] = []
-    @Flag(help: "Read changes from standard input: one {\"op\": \"put\", \"key\": \"a\", \"value\": \"1\", \"ttl_ms\": 1000} per line.") var stdin = false
+    @Flag(help: "Read changes from standard input: one {\"op\": \"put\", \"key\": \"a\", \"value\": \"1\", \"ttl_ms\": 1000} per line.") var stdin =
+      false
     @Option(help: "Milliseconds to live.") var ttl: Int?
     @Flag(help: "Print {\"sequence\": n}.") var json = false
 
