@@ -65,7 +65,8 @@ let package = Package(
       ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
     tests(
       "Storage", "WriteAheadLog",
-      ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system]),
+      ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
+      resources: [.copy("Golden")]),
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
     .executableTarget(
       name: "strata",

@@ -1,7 +1,6 @@
 import StrataBytes
 import StrataDisk
 import StrataJobs
-import Synchronization
 import SystemPackage
 
 /// The segment files of one log: creates, begins, seals, recycles and lists them.
@@ -59,7 +58,8 @@ final class LogSegments: SegmentSource {
   let fileSystem: any FileSystem
   let options: WALOptions
   let logID: LogID
-  private let state: Mutex<State>
+  /// A monitor for its lock alone, which the thread sanitizer understands.
+  private let state: Monitor<State>
   let frames = FrameState()
 
   /// Touched only inside `submit`'s encoder and `seal`, both of which run under the commit lock.
@@ -94,7 +94,7 @@ final class LogSegments: SegmentSource {
     initial.durableLowWater = lowWater
     initial.checkpoint = checkpoint
     initial.free = free
-    state = Mutex(initial)
+    state = Monitor(initial)
   }
 
   // MARK: Catalogue

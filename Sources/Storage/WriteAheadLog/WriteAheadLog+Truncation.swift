@@ -1,5 +1,5 @@
 import StrataDisk
-import Synchronization
+import StrataJobs
 
 extension WriteAheadLog {
   /// Gives up the records up to and including `sequence`: durable on return, after which replay begins behind them. Whole segments are then
@@ -105,7 +105,7 @@ public final class WALPin: Sendable {
 /// The identifier of an observation that may be cancelled before it is known.
 final class ObserverID: Sendable {
   private enum State { case unset, set(UInt64), cancelled }
-  private let state = Mutex(State.unset)
+  private let state = Monitor(State.unset)
 
   /// Returns whether the observation was cancelled before.
   func set(_ id: UInt64) -> Bool {

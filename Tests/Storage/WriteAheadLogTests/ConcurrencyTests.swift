@@ -19,7 +19,7 @@ import Testing
   }
 
   private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) -> [any Error] {
-    let failures = Mutex<[any Error]>([])
+    let failures = Monitor<[any Error]>([])
     let workers = (0..<count).map { index in
       Worker(name: "writer") { do { try body(index) } catch { failures.withLock { $0.append(error) } } }
     }
@@ -132,7 +132,7 @@ import Testing
       let directory = TemporaryDirectory()
       let log = try WriteAheadLog.open(directory.path, options: .small { $0.usesThread = round % 2 == 0 }).log
       let started = Atomic<Int>(0)
-      let taken = Mutex<UInt64>(0)
+      let taken = Monitor<UInt64>(0)
       let failures = onThreads(4) { index in
         started.add(1, ordering: .acquiringAndReleasing)
         if index == 0 {

@@ -1,7 +1,7 @@
 import StrataDisk
+import StrataJobs
 import StrataRequirements
 import StrataSimulation
-import Synchronization
 import SystemPackage
 import Testing
 
@@ -103,7 +103,7 @@ import Testing
     let disk = SimulatedFileSystem()
     let log = try WriteAheadLog.openSmall(disk)
     try log.append(record(1))
-    let told = Mutex<[WALError?]>([])
+    let told = Monitor<[WALError?]>([])
     for number in UInt64(2)...6 { try log.submit(record(number)) }
     for number in UInt64(2)...6 { log.whenDurable(number) { error in told.withLock { $0.append(error) } } }
     disk.resetCallCounts()
@@ -135,7 +135,7 @@ import Testing
     let disk = SimulatedFileSystem()
     let log = try WriteAheadLog.openSmall(disk)
     let commit = try log.writer()
-    let told = Mutex<CommitError?>(nil)
+    let told = Monitor<CommitError?>(nil)
     commit.whenRoom(forBytes: 10) { error in told.withLock { $0 = error } }
     disk.inject(DiskFault(.io, at: .nth(disk.callCount(of: .sync) + 1, of: .sync)))
     #expect(throws: WALError.self) { try log.append(record(1)) }

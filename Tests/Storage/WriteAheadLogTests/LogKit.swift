@@ -1,9 +1,9 @@
 import Foundation
 import StrataBytes
 import StrataDisk
+import StrataJobs
 import StrataNodes
 import StrataSimulation
-import Synchronization
 import SystemPackage
 
 @testable import StrataWriteAheadLog
@@ -31,9 +31,9 @@ extension WALOptions {
 
 /// Random numbers that follow from a seed, from any thread.
 final class SeededEntropy: Sendable {
-  private let random: Mutex<Random>
+  private let random: Monitor<Random>
 
-  init(seed: UInt64) { random = Mutex(Random(seed: seed)) }
+  init(seed: UInt64) { random = Monitor(Random(seed: seed)) }
 
   func next() -> UInt64 { random.withLock { $0.next() } }
 }

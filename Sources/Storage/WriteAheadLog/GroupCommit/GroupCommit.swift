@@ -45,7 +45,7 @@ package final class GroupCommit: Sendable {
   let source: any SegmentSource
   let sealBytes: Int
   let monitor: Monitor<CommitState>
-  let thread = Mutex<Worker?>(nil)
+  let thread = Monitor<Worker?>(nil)
 
   /// What every waiter for a sequence reads first, without the lock.
   private let written: Atomic<UInt64>
