@@ -36,7 +36,7 @@ let blocks: [Target] = [
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Storage", "Filters", ["StrataBytes"]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
-  block("Server", "RESP", nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataJobs"]),
+  block("Server", "RESP", nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataJobs"]),
 ]
 
 let package = Package(

@@ -38,6 +38,7 @@ struct Serve: ParsableCommand {
   @Option(help: "PEM file with authorities; clients then need a certificate of theirs.") var tlsClientCa: String?
   @Flag(help: "Allow an address that other machines reach without a password.") var insecure = false
   @Option(help: "Close connections idle for so long; 0 never. Default: 0") var idleTimeout: String?
+  @Option(help: "Bytes of small records kept in memory; 0: none. Default: 64mib") var cache: String?
   @Option(help: "Longest value or argument. Default: 512mib") var maxBulk: String?
   @Option(help: "Most arguments of a command. Default: 1048576") var maxArguments: String?
   @Option(help: "Most bytes of requests held per client. Default: 1gib") var maxQuery: String?
@@ -58,7 +59,7 @@ struct Serve: ParsableCommand {
         "dir": dir, "host": host, "port": port, "port-file": portFile, "engine": engine, "durability": durability, "batch-count": batchCount,
         "batch-interval": batchInterval, "threads": threads, "disk-threads": diskThreads, "max-clients": maxClients, "password": password,
         "tls-cert": tlsCert, "tls-key": tlsKey, "tls-client-ca": tlsClientCa, "insecure": insecure ? "yes" : nil, "idle-timeout": idleTimeout,
-        "max-bulk": maxBulk, "max-arguments": maxArguments, "max-query": maxQuery, "max-output": maxOutput,
+        "cache": cache, "max-bulk": maxBulk, "max-arguments": maxArguments, "max-query": maxQuery, "max-output": maxOutput,
         "slowlog-slower-than": slowlogSlowerThan, "slowlog-entries": slowlogEntries, "latency-threshold": latencyThreshold, "drain": drain,
         "segment-bytes": segmentBytes, "log-level": logLevel,
       ])

@@ -51,6 +51,7 @@ struct ServePlan {
   private mutating func limit(_ settings: Settings) throws(SettingError) {
     if let value = try settings.integer("max-clients", in: 1...1_000_000) { options.maxClients = value }
     if let value = try settings.milliseconds("idle-timeout", bare: 1000, in: 0...1_000_000_000) { options.idleTimeoutSeconds = (value + 999) / 1000 }
+    if let value = try settings.bytes("cache", in: 0...1 << 40) { options.cacheBytes = value }
     if let value = try settings.bytes("max-bulk", in: 1 << 10...512 << 20) { options.maxBulkBytes = value }
     if let value = try settings.integer("max-arguments", in: 16...16 << 20) { options.maxArguments = value }
     if let value = try settings.bytes("max-query", in: 1 << 20...2 << 30) { options.maxQueryBytes = value }

@@ -21,7 +21,7 @@ struct Settings {
   /// Every name a file, the environment or a flag may give.
   static let names: [String] = [
     "dir", "host", "port", "port-file", "engine", "durability", "batch-count", "batch-interval", "threads", "disk-threads", "max-clients",
-    "password", "tls-cert", "tls-key", "tls-client-ca", "insecure", "idle-timeout", "max-bulk", "max-arguments", "max-query", "max-output",
+    "password", "tls-cert", "tls-key", "tls-client-ca", "insecure", "idle-timeout", "cache", "max-bulk", "max-arguments", "max-query", "max-output",
     "slowlog-slower-than", "slowlog-entries", "latency-threshold", "drain", "segment-bytes", "log-level",
   ]
 

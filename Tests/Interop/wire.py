@@ -157,7 +157,7 @@ class Strata(Server):
         store = os.path.join(self.directory, "store")
         self.log = open(os.path.join(self.directory, "log"), "ab")
         self.process = subprocess.Popen(
-            [self.binary, "serve", "--dir", store, "--port", "0", "--port-file", port_file, *self.options],
+            [self.binary, "serve", "--dir", store, "--port", "0", "--port-file", port_file, "--segment-bytes", "4mib", *self.options],
             stdout=self.log, stderr=self.log, env={**os.environ, **(self.environment or {})})
         wait_until(lambda: os.path.exists(port_file) or self.process.poll() is not None)
         if self.process.poll() is not None:

@@ -211,3 +211,45 @@ import Testing
     #expect(engine.state.withLock { $0.waits } > 0)
   }
 }
+
+/// The cache never shows what is no longer so.
+@Suite struct RecordCacheTests {
+  private func read(_ cache: RecordCache, _ key: String) -> (value: String?, version: UInt64) {
+    Array(key.utf8).withUnsafeBytes { key in
+      var value: String?
+      let (_, version) = cache.read(RecordCache.hash(key), key) { bytes, _ in value = String(decoding: bytes, as: UTF8.self) }
+      return (value, version)
+    }
+  }
+
+  private func keep(_ cache: RecordCache, _ key: String, _ value: String, version: UInt64) {
+    Array(key.utf8).withUnsafeBytes { key in
+      Array(value.utf8).withUnsafeBytes { cache.keep(RecordCache.hash(key), key, $0, expiry: 0, sequence: 1, version: version) }
+    }
+  }
+
+  @Test func aReadThatAWriteOvertookIsNotKept() {
+    let cache = RecordCache(bytes: 1 << 20)
+    let (none, version) = read(cache, "k")
+    #expect(none == nil)
+    Array("k".utf8).withUnsafeBytes { cache.forget($0) }
+    keep(cache, "k", "old", version: version)
+    #expect(read(cache, "k").value == nil)
+    keep(cache, "k", "new", version: read(cache, "k").version)
+    #expect(read(cache, "k").value == "new")
+    Array("k".utf8).withUnsafeBytes { cache.forget($0) }
+    #expect(read(cache, "k").value == nil)
+  }
+
+  @Test func itStaysBelowItsBoundAndKeepsAnswersRight() {
+    let cache = RecordCache(bytes: 64 << 10)
+    var kept = 0
+    for index in 0..<20_000 { keep(cache, "key\(index)", "value\(index)", version: read(cache, "key\(index)").version) }
+    for index in 0..<20_000 {
+      guard let value = read(cache, "key\(index)").value else { continue }
+      #expect(value == "value\(index)")
+      kept += 1
+    }
+    #expect(kept > 0 && kept * 16 <= 64 << 10)
+  }
+}

@@ -179,10 +179,10 @@ struct CommandContext {
   @inline(__always)
   mutating func replyValue(_ key: UnsafeRawBufferPointer) throws(CommandError) {
     let outcome: ReadOutcome
-    let engine = engine
+    let keyspace = keyspace
     var shown = false
     do {
-      outcome = try engine.read(key.bytes, onlyIfCached: !mayWait) { value, expiry in
+      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, expiry in
         guard expiry == 0 || expiry > now else { return }
         reply.bulk(value)
         shown = true

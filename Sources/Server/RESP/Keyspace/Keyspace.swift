@@ -12,6 +12,7 @@ final class Keyspace: Sendable {
   let engine: any KeyValueEngine
   /// Unix time in milliseconds. Injected, so that tests move it.
   let clock: @Sendable () -> UInt64
+  let cache: RecordCache
   /// Serializes writers, and readers of several keys against them.
   let lock = NIOLock()
   // Guarded by `lock`: the exact number of keys, and of keys with an expiry, per database.
@@ -22,7 +23,8 @@ final class Keyspace: Sendable {
   private let synced = Atomic<UInt64>(0)
 
   /// Counts the keys of each database by iterating them, which takes the engine's memory only.
-  init(engine: any KeyValueEngine, clock: @escaping @Sendable () -> UInt64) throws(EngineError) {
+  init(engine: any KeyValueEngine, cacheBytes: Int = 0, clock: @escaping @Sendable () -> UInt64) throws(EngineError) {
+    cache = RecordCache(bytes: cacheBytes)
     self.engine = engine
     self.clock = clock
     counts = .allocate(capacity: Self.databases * 2)
@@ -57,10 +59,38 @@ final class Keyspace: Sendable {
     lock.withLock { (counts[database], counts[Self.databases + database]) }
   }
 
+  // MARK: reads
+
+  /// Reads through the cache; otherwise as ``KeyValueEngine/read(_:onlyIfCached:_:)``.
+  @inline(__always)
+  func read(
+    _ key: UnsafeRawBufferPointer, onlyIfCached: Bool, _ body: (UnsafeRawBufferPointer, UInt64) -> Void
+  ) throws(EngineError) -> ReadOutcome {
+    guard cache.isOn else {
+      return try engine.read(key.bytes, onlyIfCached: onlyIfCached) { value, expiry in value.withUnsafeBytes { body($0, expiry) } }
+    }
+    let hash = RecordCache.hash(key)
+    let (kept, version) = cache.read(hash, key, body)
+    if let kept { return kept }
+    // The sequence is known only after the call, so what may be kept is copied out.
+    var copy: [UInt8] = []
+    let outcome = try engine.read(key.bytes, onlyIfCached: onlyIfCached) { value, expiry in
+      value.withUnsafeBytes { value in
+        body(value, expiry)
+        if value.count <= RecordCache.maxRecordBytes { copy = [UInt8](value) }
+      }
+    }
+    if case .found(let expiry, let sequence) = outcome {
+      copy.withUnsafeBytes { cache.keep(hash, key, $0, expiry: expiry, sequence: sequence, version: version) }
+    }
+    return outcome
+  }
+
   // MARK: writes; the caller holds `lock`
 
   func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, expiry: UInt64) throws(EngineError) -> UInt64 {
     let outcome = try engine.put(key.bytes, value.bytes, expiry: expiry)
+    cache.forget(key)
     count(key.first, outcome.previous, stored: true, expires: expiry != 0)
     advance(outcome.sequence)
     return outcome.sequence
@@ -69,6 +99,7 @@ final class Keyspace: Sendable {
   /// Removes a key; the sequence is the one that made or makes it absent.
   func delete(_ key: UnsafeRawBufferPointer) throws(EngineError) -> UInt64 {
     let outcome = try engine.delete(key.bytes)
+    cache.forget(key)
     guard outcome.previous != .absent else { return outcome.sequence }
     count(key.first, outcome.previous, stored: false, expires: false)
     advance(outcome.sequence)
@@ -77,6 +108,11 @@ final class Keyspace: Sendable {
 
   func submit(_ mutations: [Mutation]) throws(EngineError) -> UInt64 {
     let outcome = try engine.submit(mutations)
+    for mutation in mutations {
+      switch mutation {
+      case .put(let key, _, _), .delete(let key): key.withUnsafeBytes { cache.forget($0) }
+      }
+    }
     for (mutation, previous) in zip(mutations, outcome.previous) {
       switch mutation {
       case .put(let key, _, let expiry): count(key.first, previous, stored: true, expires: expiry != 0)
@@ -186,6 +222,7 @@ final class Keyspace: Sendable {
     // Read again under the lock: the key may have been written since the scan saw it.
     guard case .found(let expiry, _) = try engine.peek(key.span.bytes, onlyIfCached: true), expiry != 0, expiry <= now else { return }
     let outcome = try engine.delete(key.span.bytes)
+    key.withUnsafeBytes { cache.forget($0) }
     guard outcome.previous != .absent else { return }
     count(key.first, outcome.previous, stored: false, expires: false)
     advance(outcome.sequence)

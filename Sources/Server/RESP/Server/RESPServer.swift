@@ -71,7 +71,7 @@ public final class RESPServer: Sendable {
     do throws(EngineError) {
       let engine = try open()
       do throws(EngineError) {
-        let keyspace = try Keyspace(engine: engine, clock: options.clock)
+        let keyspace = try Keyspace(engine: engine, cacheBytes: options.cacheBytes, clock: options.clock)
         state = ServerState(options: options, keyspace: keyspace, pool: pool, group: group, logger: logger)
       } catch {
         try? engine.close()

@@ -29,6 +29,8 @@ public struct ServerOptions: Sendable {
   public var maxQueryBytes = 1 << 30
   /// Most bytes of replies a client may leave unread; beyond it the client is closed. At least one largest value always fits.
   public var maxOutputBytes = 256 << 20
+  /// Bytes of small records kept in memory so that reading them again costs no system call; 0 keeps none. The oldest go first.
+  public var cacheBytes = 64 << 20
   /// Commands slower than this are kept in the slow log; negative: none.
   public var slowLogMicroseconds = 10_000
   /// Entries of the slow log.
