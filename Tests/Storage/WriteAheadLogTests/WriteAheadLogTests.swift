@@ -150,7 +150,7 @@ import Testing
     #expect(log.durableSequence == 2)
   }
 
-  @Test(.requirement("WriteAheadLog.keep.7")) func aFullSegmentRotates() throws {
+  @Test(.requirement("WriteAheadLog.keep.7", "Simulation.keep.3")) func aFullSegmentRotates() throws {
     let log = try WriteAheadLog.openSmall(disk)
     let limit = UInt64(log.options.segmentBytes)
     // The prefix of a record takes some bytes that vary with the watermark: approach the limit, then hit it exactly.
