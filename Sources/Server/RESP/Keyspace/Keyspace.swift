@@ -73,14 +73,14 @@ final class Keyspace: Sendable {
     let (kept, version) = cache.read(hash, key, body)
     if let kept { return kept }
     // The sequence is known only after the call, so what may be kept is copied out.
-    var copy: [UInt8] = []
+    var copy: [UInt8]?
     let outcome = try engine.read(key.bytes, onlyIfCached: onlyIfCached) { value, expiry in
       value.withUnsafeBytes { value in
         body(value, expiry)
         if value.count <= RecordCache.maxRecordBytes { copy = [UInt8](value) }
       }
     }
-    if case .found(let expiry, let sequence) = outcome {
+    if case .found(let expiry, let sequence) = outcome, let copy {
       copy.withUnsafeBytes { cache.keep(hash, key, $0, expiry: expiry, sequence: sequence, version: version) }
     }
     return outcome

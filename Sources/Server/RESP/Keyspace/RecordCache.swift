@@ -24,9 +24,11 @@ final class RecordCache: Sendable {
 
   private final class Stripe: Sendable {
     let lock = NIOLock()
-    // All guarded by `lock`.
+    // Guarded by `lock`.
     nonisolated(unsafe) var version: UInt64 = 0
+    // Guarded by `lock`.
     nonisolated(unsafe) var used = 0
+    // Guarded by `lock`.
     nonisolated(unsafe) var hand = 0
     // Guarded by `lock`; never reassigned.
     nonisolated(unsafe) let entries: UnsafeMutablePointer<Entry>
