@@ -241,6 +241,19 @@ import Testing
     #expect(read(cache, "k").value == nil)
   }
 
+  @Test(arguments: [0, 1, 1023, 1024, 1025, 100_000]) func valuesOfEveryLengthReadTheSameTwice(length: Int) throws {
+    let server = try TestServer()
+    defer { try? server.server.stop() }
+    let client = try server.connect()
+    let value = String(repeating: "v", count: length)
+    #expect(try client.call("SET", "a", value) == .ok)
+    for _ in 0..<3 { #expect(try client.call("GET", "a") == .bulk(value)) }
+    #expect(try client.call("APPEND", "a", "x") == .integer(Int64(length + 1)))
+    for _ in 0..<3 { #expect(try client.call("GET", "a") == .bulk(value + "x")) }
+    #expect(try client.call("DEL", "a") == .integer(1))
+    #expect(try client.call("GET", "a") == .null)
+  }
+
   @Test func itStaysBelowItsBoundAndKeepsAnswersRight() {
     let cache = RecordCache(bytes: 64 << 10)
     var kept = 0

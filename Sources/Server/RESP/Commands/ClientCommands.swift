@@ -151,6 +151,8 @@ extension ClientHandler {
   }
 
   private func kill(_ victim: ClientRecord) {
+    // Not counted or listed from here on, however long its loop takes to close it.
+    server.clients.remove(victim.id)
     if victim === client {
       // The reply leaves first.
       isClosing = true
