@@ -168,9 +168,8 @@ class Strata(Server):
 
 
 class Redis(Server):
-    @staticmethod
-    def available():
-        return shutil.which("redis-server") is not None
+    # Debian's redis-tools holds the server's program under the name of its checker; it takes its role from the name it is called by.
+    program = shutil.which("redis-server") or shutil.which("redis-check-rdb")
 
     def start(self):
         with socket.socket() as probe:
@@ -178,7 +177,7 @@ class Redis(Server):
             self.port = probe.getsockname()[1]
         self.process = subprocess.Popen(
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory, "--save", "", *self.options],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            executable=self.program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
         def answers():
             try:
