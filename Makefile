@@ -34,6 +34,7 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	swift build -j $(JOBS) --build-tests
 	swift test -j $(JOBS) --skip-build $(if $(FILTER),--filter '$(FILTER)')
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
+	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
 bench: bench-core bench-wal bench-bitcask bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
 

@@ -93,7 +93,9 @@ struct BitcaskCommands: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Store values; print each sequence once it is durable.")
     @Argument(help: "The store's directory; created when missing.") var directory: String
     @Argument(help: "Key and value, unless --stdin is given.") var pair: [String] = []
-    @Flag(help: "Read changes from standard input: one {\"op\": \"put\", \"key\": \"a\", \"value\": \"1\", \"ttl_ms\": 1000} per line.") var stdin = false
+    @Flag(
+      help: "Read changes from standard input: one {\"op\": \"put\", \"key\": \"a\", \"value\": \"1\", \"ttl_ms\": 1000} per line.")
+    var stdin = false
     @Option(help: "Milliseconds to live.") var ttl: Int?
     @Flag(help: "Print {\"sequence\": n}.") var json = false
 
@@ -266,7 +268,8 @@ struct BitcaskCommands: ParsableCommand {
             + "last sequence \(store.lastSequence)")
         for segment in segments {
           print(
-            "segment \(segment.id): \(segment.bytes) bytes, \(segment.liveRecords) of \(segment.records) records live, \(segment.deadBytes) bytes dead"
+            "segment \(segment.id): \(segment.bytes) bytes, \(segment.liveRecords) of \(segment.records) records live, "
+              + "\(segment.deadBytes) bytes dead"
               + (segment.isActive ? ", active" : "") + (segment.hasHint ? ", hint" : "") + (segment.isDamaged ? ", damaged" : ""))
         }
       }

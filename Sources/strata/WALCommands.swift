@@ -68,7 +68,8 @@ struct WALCommands: ParsableCommand {
     Swift.print("sequences \(range), \(report.segments) segments, \(report.bytesScanned) bytes scanned, \(report.tornBytes) torn bytes")
     for region in report.damage {
       Swift.print(
-        "damage: segment \(region.segment), offset \(region.offset), \(region.length) bytes, sequence \(region.firstLostSequence) lost: \(region.reason)")
+        "damage: segment \(region.segment), offset \(region.offset), \(region.length) bytes, sequence \(region.firstLostSequence) lost: "
+          + region.reason)
     }
     for file in report.foreignFiles { Swift.print("foreign file: \(file)") }
   }

@@ -8,7 +8,9 @@ import StrataJobs
 public struct ItemCursor {
   /// A key and its value.
   public struct Item: Sendable, Hashable {
+    /// The key.
     public var key: [UInt8]
+    /// Its value.
     public var value: [UInt8]
   }
 

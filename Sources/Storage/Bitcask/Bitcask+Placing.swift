@@ -126,8 +126,12 @@ extension Bitcask {
 
   /// Unix milliseconds, 0 for never.
   private func expiry(of mutation: Mutation, _ now: UInt64) throws(BitcaskError) -> UInt64 {
-    guard mutation.value != nil else { return 0 }
-    switch mutation.expiry {
+    mutation.value == nil ? 0 : try expiry(for: mutation.expiry, now)
+  }
+
+  /// Unix milliseconds, 0 for never.
+  func expiry(for expiry: Mutation.Expiry, _ now: UInt64) throws(BitcaskError) -> UInt64 {
+    switch expiry {
     case .standard: return standardLife == 0 ? 0 : now &+ standardLife
     case .never: return 0
     case .after(let life):

@@ -15,6 +15,14 @@ extension Bitcask {
   package func place(
     _ key: RawSpan, _ value: RawSpan, expiry: UInt64
   ) throws(BitcaskError) -> (sequence: SequenceNumber, previousExpiry: UInt64?) {
+    let (ticket, previous) = try place(key, value, expiry: expiry, mayBlock: false)
+    return (ticket.last, previous)
+  }
+
+  /// As ``place(_:_:expiry:)``, with what to wait for; may wait for room where `mayBlock` says so.
+  func place(
+    _ key: RawSpan, _ value: RawSpan, expiry: UInt64, mayBlock: Bool
+  ) throws(BitcaskError) -> (ticket: CommitTicket, previousExpiry: UInt64?) {
     try checkOpen()
     guard key.byteCount <= options.maxKeyBytes else { throw .keyTooLarge(size: key.byteCount, limit: options.maxKeyBytes) }
     guard value.byteCount <= options.maxValueBytes else { throw .valueTooLarge(size: value.byteCount, limit: options.maxValueBytes) }
@@ -24,14 +32,14 @@ extension Bitcask {
       try value.withUnsafeBytes { (value) throws(BitcaskError) in
         let hash = KeyHash(of: key)
         return try committed { () throws(CommitError) in
-          try commit.submit(atMost: bytes, operations: 1, mayBlock: false) { buffer, placement in
+          try commit.submit(atMost: bytes, operations: 1, mayBlock: mayBlock) { buffer, placement in
             previous = enter(hash, key, value, expiry, buffer, placement)
             return bytes
           }
         }
       }
     }
-    return (ticket.last, previous)
+    return (ticket, previous)
   }
 
   /// Writes one record and points the directory at it; under the commit lock. Returns the expiry of the record before.

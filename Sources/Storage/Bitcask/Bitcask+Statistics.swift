@@ -10,6 +10,7 @@ public struct SegmentInfo: Sendable, Hashable {
   public var bytes: Int
   /// Records in it, and how many of them the index points to.
   public var records: Int
+  /// Records that keys point to.
   public var liveRecords: Int
   /// Bytes a merge would free, as far as known.
   public var deadBytes: Int
@@ -23,22 +24,39 @@ public struct SegmentInfo: Sendable, Hashable {
 
 /// The store in numbers; counts are since opening.
 public struct BitcaskStatistics: Sendable, Hashable {
+  /// Keys, expired ones that no merge has reclaimed included.
   public var keys = 0
+  /// Data files.
   public var segments = 0
+  /// Bytes of records in them.
   public var diskBytes = 0
+  /// The part of these that no key points to.
   public var deadBytes = 0
+  /// Memory of the key directory.
   public var indexBytes = 0
+  /// Changes submitted since the store was opened.
   public var operations: UInt64 = 0
+  /// Bytes written for them.
   public var bytesWritten: UInt64 = 0
+  /// Syncs of data files.
   public var syncs: UInt64 = 0
+  /// Time spent in them.
   public var syncNanoseconds: UInt64 = 0
+  /// The longest of them.
   public var longestSyncNanoseconds: UInt64 = 0
+  /// Segments that became full.
   public var rotations: UInt64 = 0
+  /// Bytes submitted and not yet written.
   public var pendingBytes = 0
+  /// Merges finished.
   public var merges: UInt64 = 0
+  /// Bytes they wrote.
   public var mergedBytes: UInt64 = 0
+  /// Records they left out.
   public var recordsDropped: UInt64 = 0
+  /// Snapshots held.
   public var snapshots = 0
+  /// Superseded versions kept for them.
   public var snapshotVersions = 0
   /// Bytes written to data files per byte that callers wrote: 1 and what merges copied.
   public var writeAmplification = 1.0

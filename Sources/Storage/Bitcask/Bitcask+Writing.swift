@@ -60,7 +60,14 @@ extension Bitcask {
   ///   `.durabilityLost`: the value may or may not survive. `.closed`.
   @discardableResult
   public func put(_ key: [UInt8], _ value: [UInt8], ttl: Duration? = nil) throws(BitcaskError) -> SequenceNumber {
-    let submission = try submit(Mutation(key: key, value: value, expiry: ttl.map { .after($0) } ?? .standard))
+    let expiry = try expiry(for: ttl.map { .after($0) } ?? .standard, options.clock())
+    if index.keepsKeys {
+      // The common case allocates nothing but what the log and the index keep.
+      let ticket = try place(key.span.bytes, value.span.bytes, expiry: expiry, mayBlock: true).ticket
+      try committed { () throws(CommitError) in try commit.wait(for: ticket) }
+      return ticket.last
+    }
+    let submission = try submit(Mutation(key: key, value: value, expiry: expiry == 0 ? .never : .at(expiry)))
     try wait(for: submission)
     return submission.sequences.lowerBound
   }

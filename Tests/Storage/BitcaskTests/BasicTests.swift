@@ -203,7 +203,8 @@ enum RecordMagic {
     buffer.withUnsafeMutableBytes { buffer in
       [1, 2, 3].withUnsafeBytes { key in
         RecordSeal(salt: 0, segment: 1)
-          .encode(header, key: UnsafeRawBufferPointer(rebasing: key[..<3]), value: UnsafeRawBufferPointer(rebasing: key[..<0]), at: 4096, into: buffer)
+          .encode(
+            header, key: UnsafeRawBufferPointer(rebasing: key[..<3]), value: UnsafeRawBufferPointer(rebasing: key[..<0]), at: 4096, into: buffer)
       }
     }
     return buffer

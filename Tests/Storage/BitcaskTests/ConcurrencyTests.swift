@@ -25,7 +25,7 @@ import Testing
     for number in 0..<keys { try store.put(key(number), bytes("\(number) 0")) }
     let stop = Stop()
     let writer = Worker(name: "writer") {
-      for round in 1...(150 * testDepth) {
+      for round in 1...(60 * testDepth) {
         for number in 0..<keys where (number + round) % 3 == 0 {
           stop.note { try store.put(key(number), bytes("\(number) \(round)")) }
         }

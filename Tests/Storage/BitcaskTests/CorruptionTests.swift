@@ -69,7 +69,8 @@ import Testing
     for (name, size) in try Self.damageable(image) {
       // Zeros between a header's fields and its checksum, and behind the end, are sampled; all else is swept byte by byte.
       let isData = name.hasSuffix(".data")
-      for byte in 0..<size where testDepth > 4 || !isData || byte < 72 || (byte > 4085 && byte < 4520) || random.below(400) == 0 {
+      for byte in stride(from: random.below(sweepStride), to: size, by: sweepStride)
+      where testDepth > 4 || !isData || byte < 72 || (byte > 4085 && byte < 4520) || random.below(400) == 0 {
         let bit = UInt64(byte * 8 + random.below(8))
         let disk = image.fork()
         #expect(disk.flipBit(bit, of: home.appending(name)))
@@ -86,7 +87,8 @@ import Testing
     let last = try names(image).last { $0.hasSuffix(".data") }
     for (name, size) in try Self.damageable(image) {
       let isData = name.hasSuffix(".data")
-      for length in 0..<size where testDepth > 4 || !isData || length < 16 || (length > 4088 && length < 4520) {
+      for length in stride(from: size % sweepStride, to: size, by: sweepStride)
+      where testDepth > 4 || !isData || length < 16 || (length > 4088 && length < 4520) {
         let disk = image.fork()
         #expect(disk.cut(home.appending(name), to: UInt64(length)))
         let mayLoseTail = !closed && name == last
@@ -101,7 +103,7 @@ import Testing
     #expect(hints.count >= 2)
     for hint in hints {
       let size = file(image, hint)?.count ?? 0
-      for position in 0..<(size * 2) {
+      for position in stride(from: 0, to: size * 2, by: sweepStride * 2 - 1) {
         let disk = image.fork()
         if position < size {
           #expect(disk.cut(home.appending(hint), to: UInt64(position)))
@@ -205,7 +207,7 @@ import Testing
     let store = try Bitcask.open(home, options: options, on: image)
     try store.put(key(0), bytes("before"))
     let end = 4096 + RecordHeader.recordBytes(key: key(0).count, value: 6)
-    for length in Array(1...200) + [511, 512, 513, 4095, 4096, 4097, 65_536] {
+    for length in Array(stride(from: 1, through: 200, by: sweepStride)) + [511, 512, 513, 4095, 4096, 4097, 65_536] {
       let disk = image.crash0()
       let name = home.appending("0000000001.data")
       let data = Array((disk.bytes(of: name) ?? []).prefix(end))
@@ -229,7 +231,9 @@ import Testing
 
   @Test(.requirement("Bitcask.never.6", "Bitcask.never.12")) func strayFilesAreIgnoredAndMissingOnesReported() throws {
     let disk = try Self.store(closed: true)
-    let stray = ["1.data", "notes.txt", "99999999999.data", "000000000x.data", "0000000001.data.bak", "-000000001.data", "４0000000001.data", ".hidden"]
+    let stray = ["1.data", "notes.txt", "99999999999.data", "000000000x.data", "0000000001.data.bak", "-000000001.data",
+      "４0000000001.data", ".hidden",
+    ]
     for name in stray { try disk.install(home.appending(name), bytes("stray")) }
     try disk.install(home.appending("0000000042.data.tmp"), bytes("left behind"))
     var store = try Bitcask.open(home, options: Self.options, on: disk)

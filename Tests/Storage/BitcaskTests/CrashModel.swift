@@ -9,6 +9,8 @@ import SystemPackage
 enum StoreNote: Hashable, Sendable {
   case began([Mutation])
   case acknowledged(last: SequenceNumber)
+  /// This many segments, or more, have a durable hint.
+  case hinted(Int)
   /// Recovery kept this many of the changes so far.
   case recovered(kept: Int)
 }
@@ -35,12 +37,14 @@ struct CrashModel {
   private var changes: [[Mutation]] = []
   private var acknowledged = 0
   private var lastSequence: SequenceNumber = 0
+  private var hinted = 0
 
   init(_ notes: [StoreNote]) {
     for note in notes {
       switch note {
       case .began(let batch): changes.append(batch)
       case .acknowledged(let last): (acknowledged, lastSequence) = (changes.count, max(lastSequence, last))
+      case .hinted(let count): hinted = count
       case .recovered(let kept):
         changes.removeLast(changes.count - kept)
         acknowledged = kept
@@ -61,6 +65,9 @@ struct CrashModel {
     guard store.count == found.count else { throw Unexpected("counts \(store.count) keys and shows \(found.count)") }
     let damage = try store.verify()
     guard damage.isEmpty, store.recovery.damage.isEmpty else { throw Unexpected("damage: \(damage) \(store.recovery.damage)") }
+    guard store.recovery.hintsLoaded >= hinted else {
+      throw Unexpected("\(store.recovery.hintsLoaded) hints were of use, \(hinted) had been written")
+    }
     for kept in (acknowledged...changes.count).reversed() where state(kept) == found { return kept }
     let wanted = state(acknowledged)
     let missing = wanted.filter { found[$0.key] != $0.value }.map { String(decoding: $0.key, as: UTF8.self) }.sorted()

@@ -21,7 +21,7 @@ import Testing
     options.randomsPerPoint = 2
     options.crashesPerRecovery = 3
     options.maximumFailures = 1
-    options.maximumImages = images * testDepth
+    options.maximumImages = (sweepStride == 1 ? images : images / 16) * testDepth
     return CrashEnumeration(options)
   }
 
@@ -68,6 +68,28 @@ import Testing
     #expect(report.isClean, "\(report)")
   }
 
+  /// Without syncs of its own the log may lose its end, but never what a merge has dropped on the strength of that end.
+  @Test(.requirement("Bitcask.never.1")) func mergingOverUnsyncedWrites() throws {
+    var options = Self.options
+    options.durability = .none
+    // Rotation would sync: everything new stays in one segment.
+    options.segmentBytes = 1 << 14
+    let report = try Self.enumeration().run(on: try Self.filled()) { disk, ledger in
+      for note in Self.filledNotes { ledger.note(note) }
+      let store = try Bitcask.open(home, options: options, on: disk)
+      for change in [Mutation.put(key(0), bytes("third")), .delete(key(1)), .put(key(5), bytes("third"))] {
+        ledger.note(.began([change]))
+        try store.write([change])
+      }
+      try store.merge(.all)
+      ledger.note(.began([.put(key(8), [])]))
+      try store.put(key(8), [])
+      try store.sync()
+      ledger.note(.acknowledged(last: store.lastSequence))
+    } recover: { try recoverAndCheck(Self.options)($0, $1) }
+    #expect(report.isClean, "\(report)")
+  }
+
   @Test(.requirement("Bitcask.never.7")) func writingHints() throws {
     let report = try Self.enumeration(images: 1500).run { disk, ledger in
       let noting = try Self.open(disk, ledger)
@@ -109,17 +131,27 @@ import Testing
   }
 
   @Test(.requirement("Bitcask.never.7")) func everySyncIsNeeded() throws {
-    var options = Self.enumeration(images: 4000).options
-    options.site = { call in call.defaultSite }
+    var options = CrashEnumeration.Options()
+    (options.singlesPerPoint, options.tearsPerPoint, options.randomsPerPoint, options.crashesPerRecovery) = (2, 0, 0, 1)
+    (options.maximumFailures, options.maximumImages) = (1, 3000 * testDepth)
+    // A sync with nothing written since the one before changes nothing; that of the root is needed once, for the store's own name.
+    options.site = { call in
+      if call.operation == .sync, call.previous == "sync" { return "nothing to sync" }
+      return call.path == "/" ? "sync of the store's parent" : call.defaultSite
+    }
     let report = try CrashEnumeration(options).undetectedSyncs { disk, ledger in
       let noting = try Self.open(disk, ledger)
-      for number in 0..<6 { try noting.put(key(number % 3), bytes("value \(number)")) }
+      for number in 0..<4 { try noting.put(key(number % 3), bytes("value \(number)")) }
       try noting.delete(key(1))
       try noting.store.createHintFiles()
+      ledger.note(.hinted(noting.store.segments().filter(\.hasHint).count))
+      ledger.note(.hinted(0))
       try noting.store.merge(.all)
+      ledger.note(.hinted(noting.store.segments().filter(\.hasHint).count))
       try noting.put(key(7), bytes("seven"))
       try noting.store.close()
+      ledger.note(.hinted(noting.store.segments().count))
     } recover: { try recoverAndCheck(Self.options)($0, $1) }
-    #expect(report.undetected.isEmpty, "\(report)")
+    #expect(report.undetected.allSatisfy { $0 == "nothing to sync" }, "\(report)")
   }
 }

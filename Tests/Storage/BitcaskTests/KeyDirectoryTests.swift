@@ -40,7 +40,7 @@ import Testing
     var random = Random(seed: 11)
     let directory = KeyDirectory(keepsKeys: true)
     var model: [[UInt8]: DirectoryEntry] = [:]
-    for step in 0..<(crowds ? 4000 : 40_000) * testDepth {
+    for step in 0..<(crowds ? 1000 : 10_000) * testDepth {
       let key = random.bytes(random.below(4) == 0 ? random.below(200) : 2)
       let hash = crowds ? Self.crowded(key) : Self.hash(key)
       switch random.below(5) {

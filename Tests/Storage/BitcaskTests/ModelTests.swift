@@ -87,15 +87,15 @@ import Testing
 
   @Test(
     .requirement("Bitcask.never.2", "Bitcask.never.5", "Bitcask.keep.7", "Bitcask.never.18", "Bitcask.keep.11"),
-    arguments: 0..<UInt64(8 * testDepth))
+    arguments: 0..<UInt64(6 * testDepth))
   func equalsADictionaryUnderEveryEvent(seed: UInt64) throws {
-    try Self.run(seed: seed, steps: 1500, keyStorage: .memory)
-    try Self.run(seed: seed &+ 1000, steps: 400, keyStorage: .fingerprint)
+    try Self.run(seed: seed, steps: 1800 / (sweepStride + 2), keyStorage: .memory)
+    try Self.run(seed: seed &+ 1000, steps: 600 / (sweepStride + 2), keyStorage: .fingerprint)
   }
 
   /// Each sequence of deletes, partial merges and restarts over two keys, whatever the choice of inputs.
   @Test(.requirement("Bitcask.never.5")) func noPartialMergeBringsADeletedKeyBack() throws {
-    for choice in 0..<64 {
+    for choice in stride(from: 0, to: 64, by: (sweepStride + 1) / 2) {
       let disk = SimulatedFileSystem()
       let options = tinyOptions { $0.segmentBytes = 4096 + 8 }
       var store = try Bitcask.open(home, options: options, on: disk)

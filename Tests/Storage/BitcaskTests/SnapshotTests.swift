@@ -22,7 +22,7 @@ import Testing
       let store = try Bitcask.open(home, options: tinyOptions { $0.keyStorage = keyStorage }, on: SimulatedFileSystem())
       var model: [[UInt8]: [UInt8]] = [:]
       var held: [(snapshot: BitcaskSnapshot, model: [[UInt8]: [UInt8]])] = []
-      for step in 0..<500 {
+      for step in 0..<(1500 / (sweepStride + 2)) {
         let name = key(random.below(25))
         switch random.below(12) {
         case 0..<6:

@@ -57,3 +57,12 @@ struct Unexpected: Error, CustomStringConvertible {
 
 /// How deep the long tests go: the environment's STRATA_DEPTH, 1 without it.
 let testDepth = max(1, ProcessInfo.processInfo.environment["STRATA_DEPTH"].flatMap { Int($0) } ?? 1)
+
+/// Sweeps take every so manieth byte: all of them in an optimised build, or with more depth; a debug build is some fifteen times slower.
+let sweepStride: Int = {
+  #if DEBUG
+    testDepth > 1 ? 1 : 9
+  #else
+    1
+  #endif
+}()

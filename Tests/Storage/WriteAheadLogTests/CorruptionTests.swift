@@ -50,7 +50,10 @@ import Testing
     let path = try #require(disk.segmentPaths.first)
     let size = try #require(disk.bytes(of: path)).count
     #expect(entries.count == 4 && size < 4800)
-    let headerBits = depth > 1 ? Array(0..<4096 * 8) : Array(stride(from: 0, to: 160 * 8, by: 3)) + Array(stride(from: 160 * 8, to: 4096 * 8, by: 127))
+    let headerBits =
+      depth > 1
+      ? Array(0..<4096 * 8)
+      : Array(stride(from: 0, to: 160 * 8, by: 3)) + Array(stride(from: 160 * 8, to: 4096 * 8, by: 127))
     for bit in headerBits + Array(4096 * 8..<size * 8) {
       expectFoundOrHarmless(disk, entries, "bit \(bit % 8) of byte \(bit / 8)") { $0.flipBit(UInt64(bit), of: path) }
     }

@@ -23,9 +23,20 @@ struct DirectoryShard: ~Copyable {
   private static let maxLoad = 51
   private static let firstCapacity = 8
 
-  init(keepsKeys: Bool, isRecovering: Bool) {
+  /// What the shard adds to its size, in 1024ths, on its way past 1024 homes: the shards fill alike, and would all be at their emptiest
+  /// together.
+  private let phase: Int
+
+  init(keepsKeys: Bool, isRecovering: Bool, phase: Int = 0) {
     self.keepsKeys = keepsKeys
     self.isRecovering = isRecovering
+    self.phase = phase
+  }
+
+  /// Makes room for `keys` at once, for a recovery that knows about how many come.
+  mutating func reserve(_ keys: Int) {
+    guard keys > capacity else { return }
+    rebuild(capacity: keys, spare: max(spare, min(keys, 64)))
   }
 
   deinit {
@@ -187,6 +198,8 @@ struct DirectoryShard: ~Copyable {
     }
     sequences?.deallocate()
     sequences = nil
+    // More was reserved than came.
+    if capacity > 64, count * 2 < capacity { rebuild(capacity: max(Self.firstCapacity, count + count / 3), spare: min(count + 8, 64)) }
   }
 
   // MARK: Scan
@@ -266,7 +279,8 @@ struct DirectoryShard: ~Copyable {
 
   private mutating func grow() {
     // A quarter more than before: at 80 % load the mean cost of a slot stays below 29 bytes.
-    let next = capacity == 0 ? Self.firstCapacity : capacity + max(capacity / 4, 4)
+    var next = capacity == 0 ? Self.firstCapacity : capacity + max(capacity / 4, 4)
+    if capacity < 1024, next >= 1024 { next += next * phase / 1024 }
     rebuild(capacity: next, spare: max(spare, min(next, 64)))
   }
 

@@ -110,6 +110,7 @@ struct KeyArena: ~Copyable {
       garbage += next - position
       position = next
     }
+    // Memory is exhausted here in every sense: an error could not be stored either.
     guard position + bytes <= Self.maxBytes else { fatalError("out of memory: the keys of one shard exceed 4 GiB") }
     if chunks.isEmpty {
       firstBytes = max(Self.firstChunkBytes, min(Self.chunkBytes, bytes * 2))

@@ -21,8 +21,8 @@ final class KeyDirectory: Sendable {
 
   init(keepsKeys: Bool, isRecovering: Bool = false) {
     self.keepsKeys = keepsKeys
-    shards = (0..<Self.shardCount).map { _ in
-      Monitor(Shard(table: DirectoryShard(keepsKeys: keepsKeys, isRecovering: isRecovering)), conditions: 0)
+    shards = (0..<Self.shardCount).map { index in
+      Monitor(Shard(table: DirectoryShard(keepsKeys: keepsKeys, isRecovering: isRecovering, phase: index)), conditions: 0)
     }
   }
 
@@ -80,6 +80,14 @@ final class KeyDirectory: Sendable {
   func pointsTo(_ location: Location, _ hash: KeyHash) -> Bool { withShard(of: hash) { $0.table.find(hash, at: location) != nil } }
 
   // MARK: Recovery
+
+  /// Makes room for about `keys` keys at once.
+  func reserve(_ keys: Int) {
+    let each = keys / Self.shardCount
+    // Few keys grow as they come; more than memory plausibly holds are not believed.
+    guard each >= 64, each <= 1 << 24 else { return }
+    for index in 0..<Self.shardCount { withShard(index) { $0.table.reserve(each) } }
+  }
 
   /// Enters what a record says; the highest sequence wins whatever the order. Safe from several threads.
   ///

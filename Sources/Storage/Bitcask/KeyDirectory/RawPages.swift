@@ -13,11 +13,13 @@ enum RawPages {
 
   static func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
     if bytes < mapThreshold {
+      // Out of memory ends the process, as it does in every Swift allocation.
       guard let block = calloc(1, max(bytes, 1)) else { fatalError("out of memory: \(bytes) bytes for the key directory") }
       return block
     }
     let block = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
     guard let block, block != UnsafeMutableRawPointer(bitPattern: -1) else {
+      // As above.
       fatalError("out of memory: \(bytes) bytes for the key directory")
     }
     return block

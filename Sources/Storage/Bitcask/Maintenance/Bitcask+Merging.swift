@@ -112,6 +112,7 @@ extension Bitcask {
 }
 
 /// What follows a rotation: hints, then merges as long as one is due. Holds the store weakly: an abandoned store ends between two steps.
+// Sendable because the executor steps it from one thread at a time, and nobody else has it.
 private final class MaintenanceJob: Job, @unchecked Sendable {
   // Sendable because the executor steps it from one thread at a time, and nobody else has it.
   let name = "bitcask.maintenance"

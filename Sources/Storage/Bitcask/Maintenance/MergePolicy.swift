@@ -12,16 +12,20 @@ public enum MergeScope: Sendable, Hashable {
 public struct MergeReport: Sendable, Hashable {
   /// Segments read and segments written.
   public var inputs: [UInt32] = []
+  /// Segments written.
   public var outputs: [UInt32] = []
   /// Records carried over, and records that went.
   public var recordsMoved = 0
+  /// Records that went.
   public var recordsDropped = 0
   /// Bytes of data files before and after; the difference is freed once the last reader of the old files is gone.
   public var bytesBefore = 0
+  /// Bytes of data files afterwards.
   public var bytesAfter = 0
   /// Damage met: these segments stay.
   public var damage: [Damage] = []
 
+  /// What the merge gave back.
   public var bytesFreed: Int { bytesBefore - bytesAfter }
 }
 

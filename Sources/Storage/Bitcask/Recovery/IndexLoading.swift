@@ -140,7 +140,8 @@ struct IndexLoading: Sendable {
         if !isSound {
           let hash = scanner.withKey { KeyHash(of: $0).value }
           let kind = Damage.Kind.record(sequence: header.sequence, keyHash: hash)
-          try damaged(Damage(segment: segment.id, path: segment.path, offset: offset, length: UInt64(header.recordBytes), kind: kind), segment, &report)
+          let damage = Damage(segment: segment.id, path: segment.path, offset: offset, length: UInt64(header.recordBytes), kind: kind)
+          try damaged(damage, segment, &report)
         }
         report.lastSequence = max(report.lastSequence, header.sequence)
         if header.flags.contains(.batchMiddle) {

@@ -12,6 +12,8 @@ public struct Damage: Sendable, Hashable, CustomStringConvertible {
     case header
     /// The whole segment's file.
     case segment
+    /// The manifest has lost a segment that is there; salvage has taken it back in.
+    case forgotten
   }
 
   /// The segment's number.
@@ -20,6 +22,7 @@ public struct Damage: Sendable, Hashable, CustomStringConvertible {
   public var path: FilePath
   /// Where in the file, and how many bytes.
   public var offset: UInt64
+  /// Its bytes.
   public var length: UInt64
   /// What is lost.
   public var kind: Kind
@@ -30,6 +33,7 @@ public struct Damage: Sendable, Hashable, CustomStringConvertible {
     case .region: "\(path): \(length) bytes from offset \(offset) hold no readable record"
     case .header: "\(path): the header sector is not sound"
     case .segment: "\(path): missing"
+    case .forgotten: "\(path): not named by the manifest, though it holds records"
     }
   }
 }
@@ -40,6 +44,7 @@ public struct RecoveryReport: Sendable, Hashable {
   public var lastSequence: UInt64 = 0
   /// Segments whose hint was used, and whose data was read.
   public var hintsLoaded = 0
+  /// Segments that were read because no hint could be used.
   public var segmentsScanned = 0
   /// Bytes of data files read.
   public var bytesScanned: UInt64 = 0

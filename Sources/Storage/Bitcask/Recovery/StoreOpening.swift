@@ -51,12 +51,14 @@ struct StoreOpening {
       }
     }
     let names = try disk { () throws(DiskError) in try fileSystem.list(directory) }
-    try refuseForgottenSegments(names, state, loaded)
+    try treatForgottenSegments(names, &state, loaded, &report)
     let table = SegmentTable()
     let trash = SegmentTrash()
     for facts in state.segments.values.sorted(by: { $0.id < $1.id }) { try openSegment(facts, &state, table, trash, &report) }
     try endActiveSegment(&state, table, &report)
     let index = KeyDirectory(keepsKeys: options.keyStorage == .memory, isRecovering: true)
+    // The record counts of the manifest are sealed with checksums, but the files bound them too.
+    index.reserve(table.all.reduce(0) { $0 + min(Int(clamping: $1.currentFacts.records), $1.dataBytes / RecordHeader.bytes) })
     let loading = IndexLoading(index: index, table: table, store: state.store, fileSystem: fileSystem, mode: options.recovery)
     let outcome = try loading.load(table.all, threads: options.background == .manual ? 1 : options.recoveryThreads)
     index.finishRecovery { location in table.segment(location.segment)?.gain(Int(location.length)) }
@@ -70,30 +72,44 @@ struct StoreOpening {
   }
 
   /// The manifest's last edit may be gone without a trace. What it named gives it away: a log segment takes records only once its edit is
-  /// durable, so one that is unknown, has records, and begins behind every known one, means that the manifest is damaged.
-  private func refuseForgottenSegments(_ names: [String], _ state: Manifest.State, _ loaded: LoadedManifest?) throws(BitcaskError) {
-    guard let loaded, options.recovery != .salvage else { return }
+  /// durable, so one that is unknown, has records, and begins behind every known one, means that the manifest is damaged. Salvage takes
+  /// such a segment back in.
+  private func treatForgottenSegments(
+    _ names: [String], _ state: inout Manifest.State, _ loaded: LoadedManifest?, _ report: inout RecoveryReport
+  ) throws(BitcaskError) {
+    guard let loaded else { return }
+    let known = state.nextSequence
     for name in names {
       guard case .data(let id) = FileName(name), state.segments[id] == nil else { continue }
       let path = directory.appending(name)
-      let found = try disk { () throws(DiskError) -> Bool in
+      let found = try disk { () throws(DiskError) -> SegmentFacts? in
         let file = try fileSystem.open(path, .read)
         defer { try? file.close() }
         let size = try file.size()
         guard size >= UInt64(SegmentHeader.bytes),
           let header = try? SegmentHeader(decoding: try file.readExactly(at: 0, count: SegmentHeader.bytes)),
-          header.store == state.store, header.segment == id, header.kind == .log, header.firstSequence >= state.nextSequence
-        else { return false }
-        let scanner = SegmentScanner(file, seal: RecordSeal(salt: header.salt, segment: id), to: size)
-        while let item = try scanner.next() {
-          if case .record = item { return true }
+          header.store == state.store, header.segment == id, header.kind == .log, header.firstSequence >= known
+        else { return nil }
+        let seal = RecordSeal(salt: header.salt, segment: id)
+        let scanner = SegmentScanner(file, seal: seal, to: size)
+        var holdsRecord = false
+        while !holdsRecord, let item = try scanner.next() {
+          if case .record = item { holdsRecord = true }
         }
-        return false
+        guard holdsRecord else { return nil }
+        let tail = try TailScan(file, seal: seal, firstSequence: header.firstSequence, size: size)
+        return SegmentFacts(
+          id: id, kind: .log, state: .sealed, isDamaged: true, salt: header.salt, created: header.created, firstSequence: header.firstSequence,
+          lastSequence: tail.lastSequence, length: tail.remainsAreDamage ? size : tail.validEnd, records: tail.records)
       }
-      if found {
+      guard let facts = found else { continue }
+      guard options.recovery == .salvage else {
         throw .damaged(
           FileName.manifest(loaded.number).path(in: directory), offset: loaded.tornAt, reason: "it does not name \(name), which holds records")
       }
+      state.segments[id] = facts
+      state.nextSequence = max(state.nextSequence, facts.lastSequence + 1)
+      report.damage.append(Damage(segment: id, path: path, offset: 0, length: facts.length, kind: .forgotten))
     }
   }
 
@@ -153,6 +169,13 @@ struct StoreOpening {
     let keepsAll = tail.remainsAreDamage && options.recovery == .salvage
     let end = keepsAll ? size : tail.validEnd
     if !keepsAll, tail.records == 0 {
+      // Remains of a cut-short write in a file no manifest names would look like a segment that a damaged manifest forgot.
+      if tail.hasRemains {
+        try disk { () throws(DiskError) in
+          try segment.file.truncate(to: min(size, UInt64(SegmentHeader.bytes)))
+          try segment.file.sync(.full)
+        }
+      }
       state.segments[segment.id] = nil
       _ = table.remove(segment.id)
       return

@@ -1,6 +1,12 @@
 import StrataBytes
 import StrataDisk
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Reads a data file front to back, record by record, through a window of bounded size, stepping over damage.
 final class SegmentScanner {
   enum Item {
@@ -44,12 +50,38 @@ final class SegmentScanner {
     let start = position
     var isZero = true
     while position < limit {
+      try skipZeros()
       if isZero { isZero = try isZeroWord(at: position) }
       position = min(limit, position + UInt64(RecordHeader.alignment))
       if position < limit, try holdsHeader(at: position) { break }
     }
     return .gap(start..<position, isZero: isZero)
   }
+
+  /// Steps over pages of zeros, as far as no record can begin: its marker, which is never zero, lies within its first 16 bytes. What a crash
+  /// leaves of a segment is mostly such pages.
+  private func skipZeros() throws(DiskError) {
+    while try fill(position, Self.zeroPage.count) {
+      let start = Int(position - windowStart)
+      let zeroPages = window.withUnsafeBytes { bytes in
+        Self.zeroPage.withUnsafeBytes { zeros -> Int in
+          var pages = 0
+          while start + (pages + 1) * zeros.count <= bytes.count,
+            memcmp(bytes.baseAddress! + start + pages * zeros.count, zeros.baseAddress!, zeros.count) == 0
+          {
+            pages += 1
+          }
+          return pages
+        }
+      }
+      guard zeroPages > 0 else { return }
+      // The last 16 bytes are looked at again: a record that begins in them may have its marker behind.
+      position += UInt64(zeroPages * Self.zeroPage.count - 16)
+      if zeroPages == 1, start + 2 * Self.zeroPage.count <= window.count { return }
+    }
+  }
+
+  private static let zeroPage = [UInt8](repeating: 0, count: 4096)
 
   /// A verified record at `offset`; moves behind it.
   private func record(at offset: UInt64) throws(DiskError) -> Item? {

@@ -65,7 +65,8 @@ struct LogScan {
           guard options.recovery == .salvage, case .damagedHeader(_, let reason) = error else { throw error }
           report.damage.append(
             DamagedRegion(
-              segment: parsed.number, offset: 0, length: try file.size(), firstLostSequence: parsed.firstSequence, reason: "damaged header: \(reason)"))
+              segment: parsed.number, offset: 0, length: try file.size(), firstLostSequence: parsed.firstSequence,
+              reason: "damaged header: \(reason)"))
           continue
         }
         try file.close()
