@@ -12,10 +12,13 @@ import Testing
   let directory = TemporaryDirectory()
 
   private func open(_ change: (inout WALOptions) -> Void = { _ in }) throws -> WriteAheadLog {
-    try WriteAheadLog.open(directory.path, options: .small { options in
-      options.usesThread = true
-      change(&options)
-    }).log
+    try WriteAheadLog.open(
+      directory.path,
+      options: .small { options in
+        options.usesThread = true
+        change(&options)
+      }
+    ).log
   }
 
   private func onThreads(_ count: Int, _ body: @escaping @Sendable (Int) throws -> Void) -> [any Error] {
@@ -158,10 +161,13 @@ import Testing
   @Test func asynchronousAppendsAreAcknowledgedInTheirMode() async throws {
     for mode in [Durability.everyWrite, .batched(count: 10, interval: .milliseconds(1)), .none] {
       let directory = TemporaryDirectory()
-      let log = try WriteAheadLog.open(directory.path, options: .small { options in
-        options.usesThread = true
-        options.durability = mode
-      }).log
+      let log = try WriteAheadLog.open(
+        directory.path,
+        options: .small { options in
+          options.usesThread = true
+          options.durability = mode
+        }
+      ).log
       try await withThrowingTaskGroup(of: Void.self) { group in
         for task in 0..<16 {
           group.addTask {

@@ -51,7 +51,12 @@ import Testing
 
   @Test(.requirement("WriteAheadLog.never.14"), .enabled(if: depth > 1)) func replayOfALargeLogTakesLittleMemory() throws {
     let directory = TemporaryDirectory()
-    let log = try WriteAheadLog.open(directory.path, options: .small { $0.durability = .none; $0.segmentBytes = 16 << 20 }).log
+    let log = try WriteAheadLog.open(
+      directory.path,
+      options: .small {
+        $0.durability = .none; $0.segmentBytes = 16 << 20
+      }
+    ).log
     for number in UInt64(1)...384 { try log.append(record(number, count: 1 << 20)) }
     let before = residentBytes()
     let reader = try log.replay()

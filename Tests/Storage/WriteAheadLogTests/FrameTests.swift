@@ -188,6 +188,24 @@ import Testing
     }
   }
 
+  /// The due record, written for another place or another segment: only the checksum's seed tells.
+  @Test(.requirement("WriteAheadLog.never.3", "WriteAheadLog.never.15")) func aFrameOfAnotherPlaceIsNone() throws {
+    var segment = Segment()
+    segment.add(sizes: [10])
+    let end = segment.bytes.count
+    var other = Segment()
+    other.add(sizes: [11])
+    let elsewhere = other.bytes.count
+    segment.add(sizes: [20])
+    other.add(sizes: [20])
+    #expect(try read(try segment.reader()).sequences == [1, 2])
+    segment.bytes.replaceSubrange(end..., with: other.bytes[elsewhere...])
+    let found = try read(try segment.reader())
+    #expect(found.sequences == [1] && isBad(found.last))
+    let seeds = [(Self.header.salt, UInt64(2)), (Self.header.salt &+ 1, 1)].map { Frame.seed(salt: $0, segment: $1) }
+    #expect(Set(seeds + [Frame.seed(salt: Self.header.salt, segment: 1)]).count == 3)
+  }
+
   @Test func flagsSayWhetherAFrameMayBeSkipped() throws {
     for (flags, skips) in [(UInt8(0x80), true), (0x81, true), (0x01, false), (0x7F, false)] {
       var segment = Segment()

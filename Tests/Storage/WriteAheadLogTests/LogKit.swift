@@ -85,6 +85,5 @@ func isDamage(_ error: WALError) -> Bool {
   }
 }
 
-
 /// The checksum a header with these bytes needs.
 func crc32cOfHeader(_ bytes: [UInt8]) -> UInt32 { crc32c(bytes.span.bytes.extracting(0..<SegmentHeader.bytes - 4)) }
