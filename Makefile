@@ -27,7 +27,7 @@ run: setup-run  ## build what is missing and serve ./data on 127.0.0.1:6379 (DAT
 	mkdir -p "$(DATA)"
 	exec $(STRATA) serve --dir "$(DATA)" $(ARGS)
 
-build:  ## build everything, debug
+build: setup-run  ## build everything, debug
 	swift build -j $(JOBS)
 
 test: setup-test  ## install what tests need, then every test (FILTER=regex for some)
@@ -55,7 +55,7 @@ bench-test: setup-bench  ## tests of the benchmark kit, and that peers and kit m
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers check
 	swift test -j $(JOBS) --package-path Benchmarks
 
-crash:  ## crash enumeration, mutation and kill suites at depth DEPTH=20
+crash: setup-run  ## crash enumeration, mutation and kill suites at depth DEPTH=20
 	STRATA_DEPTH=$(DEPTH) swift test -j $(JOBS) --filter '$(CRASHES)'
 
 soak: setup-test  ## kill -9 under load for MINUTES=5 (or ROUNDS=n), every acknowledged write checked (CLIENTS=8, SEED=n)
@@ -64,10 +64,10 @@ soak: setup-test  ## kill -9 under load for MINUTES=5 (or ROUNDS=n), every ackno
 
 sanitize: sanitize-thread sanitize-address  ## the concurrent suites under the thread and the address sanitizer
 
-sanitize-thread:
+sanitize-thread: setup-run
 	swift test -j $(JOBS) --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
 
-sanitize-address:
+sanitize-address: setup-run
 	swift test -j $(JOBS) --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
 
 requirements:  ## which numbered requirement has a test and which has not (STRICT=1: fail when one has none)

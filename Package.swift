@@ -33,12 +33,14 @@ let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let blocks: [Target] = [
   block("Core", "Bytes", ["CStrataChecksum"]),
+  block("Core", "Compression", ["CStrataCompression"]),
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes"),
   block("Core", "Simulation", ["StrataDisk", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Storage", "Filters", ["StrataBytes"]),
+  block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
 
@@ -46,6 +48,7 @@ let blockTests: [Target] = [
   .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
   .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
   tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
+  tests("Core", "Compression", ["StrataCompression", "StrataNodes"]),
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Jobs", ["StrataJobs"]),
   tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
@@ -75,6 +78,9 @@ let tool: [Target] = [
 
 let shims: [Target] = [
   .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
+  .target(
+    name: "CStrataCompression", path: "Sources/Core/CStrataCompression",
+    linkerSettings: ["lz4", "zstd", "z", "snappy"].map { .linkedLibrary($0) }),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
 ]
@@ -84,10 +90,11 @@ let serverTargets = server + tool + [
   tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
 ]
 
+let serverProducts: [Product] = server.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])]
+
 let package = Package(
   name: "strata",
-  products: (blocksOnly ? blocks : blocks + server).map { .library(name: $0.name, targets: [$0.name]) }
-    + (blocksOnly ? [] : [.executable(name: "strata", targets: ["strata"])]),
+  products: blocks.map { .library(name: $0.name, targets: [$0.name]) } + (blocksOnly ? [] : serverProducts),
   dependencies: [.package(url: "https://github.com/apple/swift-system", from: "1.8.1")]
     + (blocksOnly
       ? []

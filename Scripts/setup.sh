@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a verb of the Makefile needs and the machine lacks. Usage: Scripts/setup.sh run|test|bench
 #
-# run    nothing beyond the Swift toolchain
-# test   redis-cli and redis-benchmark (the real clients the server is tested with), Python with redis-py in .build-python/
+# run    the compression libraries tables and files are written with
+# test   run's packages, redis-cli and redis-benchmark (the real clients the server is tested with), Python with redis-py in .build-python/
 # bench  test's packages, a C++ compiler and the peers the benchmarks measure against
 #
 # Silent when nothing is missing. Touches the network only when something is.
@@ -26,6 +26,12 @@ want_command() {  # want_command COMMAND PACKAGE REASON: any provider of the com
   if ! command -v "$1" >/dev/null; then missing+=("$2"); reasons+=("$3"); fi
 }
 
+if command -v dpkg-query >/dev/null; then
+  want liblz4-dev "LZ4, compresses tables"
+  want libzstd-dev "Zstandard, compresses tables"
+  want zlib1g-dev "DEFLATE, for Avro files"
+  want libsnappy-dev "Snappy, for Avro files"
+fi
 if [ "$purpose" != run ]; then
   want_command redis-cli redis-tools "redis-cli, a real client for the server's tests"
   want_command redis-benchmark redis-tools "redis-benchmark, a real client for the server's tests"
@@ -38,7 +44,6 @@ if [ "$purpose" = bench ]; then
   command -v dpkg-query >/dev/null || fail "the benchmarks' peers come from Debian or Ubuntu packages; this system has no dpkg"
   want_command g++ g++ "compiles the benchmarks' peers"
   want libleveldb-dev "LevelDB's log, a peer of the write-ahead log"
-  want libsnappy-dev "a dependency of LevelDB's static library"
   want librocksdb-dev "RocksDB, a peer of the log and of Bitcask"
   want liblmdb-dev "LMDB, a peer of Bitcask"
   want libtkrzw-dev "TKRZW, a peer of Bitcask"

@@ -160,7 +160,7 @@ import Testing
     func block(_ floor: String, _ name: String) -> Target { .target(name: "Strata\\(name)", path: "Sources/\\(floor)/\\(name)") }
     let blocks = [block("Core", "Disk", ["CStrataDisk"]), block("Storage", "Log", ["StrataDisk"])]
     let package = Package(
-      products: blocks.map { .library(name: $0.name, targets: [$0.name]) },
+      products: blocks.map { .library(name: $0.name, targets: [$0.name]) } + server.map { .library(name: $0.name, targets: [$0.name]) },
       targets: blocks + [.target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"), tests("Core", "Disk", ["StrataDisk"])])
     """
   private static let folders: Set<Layout.Block> = [
@@ -176,6 +176,7 @@ import Testing
   @Test func manifestBreachesAreCaught() {
     let text = Self.manifest
     #expect(manifestProblems(text.replacing("[\"CStrataDisk\"]", with: "[\"StrataLog\"]")) == 1)
+    #expect(manifestProblems(text.replacing("server.map { .library(name: $0.name, targets: [$0.name]) }", with: "[]")) == 1)
     #expect(manifestProblems(text.replacing("blocks.map { .library(name: $0.name, targets: [$0.name]) }", with: "[]")) == 1)
     #expect(manifestProblems(text, folders: Self.folders.union([.init(floor: "Core", name: "Lost")])) == 1)
     #expect(manifestProblems(text, folders: Self.folders.subtracting([.init(floor: "Storage", name: "Log")])) == 1)

@@ -23,7 +23,7 @@ struct Manifest {
     let masked = Array(code.unicodeScalars)
     entries = Self.calls.flatMap { Self.entries($0, scalars, masked) }.sorted { $0.line < $1.line }
     namedLibraries = Set(Self.entries(".library", scalars, masked).compactMap(\.strings.first))
-    mapsBlocksToProducts = code.contains("blocks.map { .library(name: $0.name, targets: [$0.name]) }")
+    mapsBlocksToProducts = ["blocks", "server"].allSatisfy { code.contains("\($0).map { .library(name: $0.name, targets: [$0.name]) }") }
   }
 
   private static let calls = ["block", "tests", ".target", ".testTarget", ".executableTarget"]
