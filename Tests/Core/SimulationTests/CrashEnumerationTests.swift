@@ -40,6 +40,25 @@ typealias LedgerOfSmallLog = Ledger<SmallLogNote>
     #expect(!report.failures.isEmpty, "\(mistake) went unnoticed: \(report)")
   }
 
+  /// A bound on images thins out every place of the run instead of leaving the later ones out.
+  @Test func aBoundedSearchLooksAtEveryPlace() throws {
+    let whole = try CrashEnumeration().run(workload: Self.workload(.none), recover: Self.recovery(.none))
+    #expect(!whole.wasCutShort)
+    var options = CrashEnumeration.Options()
+    options.maximumImages = (whole.images + whole.recoveryImages) / 4
+    let part = try CrashEnumeration(options).run(workload: Self.workload(.none), recover: Self.recovery(.none))
+    #expect(part.wasCutShort && part.points == whole.points, "\(part) of \(whole)")
+    #expect(part.images < whole.images / 2, "\(part) of \(whole)")
+    // A mistake made only near the end is found all the same.
+    let late = try CrashEnumeration(options).run { disk, ledger in
+      var log = try SmallLog(disk, .none)
+      for _ in 0..<6 { try log.append(noting: ledger) }
+      var careless = try SmallLog(disk, .appendsWithoutSync)
+      try careless.append(noting: ledger)
+    } recover: { try Self.recovery(.none)($0, $1) }
+    #expect(!late.failures.isEmpty, "\(late)")
+  }
+
   @Test(.requirement("Simulation.never.1")) func everySyncOfTheLogIsNeeded() throws {
     var options = CrashEnumeration.Options()
     // Recovery syncs the last segment in one place, with or without a torn tail cut before.

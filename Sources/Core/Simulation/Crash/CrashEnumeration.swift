@@ -38,7 +38,8 @@ public struct CrashEnumeration: Sendable {
     public var killsProcess = true
     /// After how many failures the run ends.
     public var maximumFailures = 3
-    /// After how many images, those of crashes during recovery included, the run ends.
+    /// About how many images, those of crashes during recovery included, are examined. They are shared out evenly over the places
+    /// of the run, a random sample of outcomes at each, where there is no room for all; ``CrashReport/wasCutShort`` then says so.
     public var maximumImages = Int.max
     /// The name of the place in the code a sync comes from; see ``undetectedSyncs(on:workload:recover:)``.
     public var site: @Sendable (SyncCall) -> String = { $0.defaultSite }

@@ -32,7 +32,7 @@ public struct CrashReport: Sendable, CustomStringConvertible {
   public internal(set) var duplicates = 0
   /// Distinct images of crashes during recovery.
   public internal(set) var recoveryImages = 0
-  /// Whether a bound of the options ended the run early.
+  /// Whether the bound on images left outcomes of some place unexamined.
   public internal(set) var wasCutShort = false
   /// What went wrong, at most `maximumFailures` of it.
   public internal(set) var failures: [CrashFailure] = []

@@ -35,8 +35,22 @@ struct CrashSearch<Note: Hashable & Sendable> {
     random = Random(seed: options.seed)
   }
 
-  private var isOver: Bool {
-    report.failures.count >= options.maximumFailures || report.images + report.recoveryImages >= options.maximumImages
+  private var hasFailedEnough: Bool { report.failures.count >= options.maximumFailures }
+
+  private var examined: Int { report.images + report.recoveryImages }
+
+  /// Up to how many images may have been examined after the present place, so that a bounded search looks at places all along the run and not
+  /// only at the first ones.
+  private func share(of places: Int) -> Int {
+    let (product, overflow) = options.maximumImages.multipliedReportingOverflow(by: report.points)
+    return overflow ? .max : product / places
+  }
+
+  /// The outcomes in an order of which any beginning is a fair sample.
+  private static func shuffled(_ outcomes: [CrashOutcome], _ draw: inout Random) -> [CrashOutcome] {
+    var outcomes = outcomes
+    for index in outcomes.indices.dropLast() { outcomes.swapAt(index, index + draw.below(outcomes.count - index)) }
+    return outcomes
   }
 
   /// Cuts the power at every place of a run.
@@ -44,6 +58,7 @@ struct CrashSearch<Note: Hashable & Sendable> {
     var replay = DiskReplay(run.log, from: run.initial, muted: mutedEvents(of: run.log))
     let notes = run.notes.map(\.note)
     var known = 0
+    let places = run.log.events.count(where: DiskReplay.isChange) + 1
     let bounds = CrashBounds(singles: options.singlesPerPoint, tears: options.tearsPerPoint, randoms: options.randomsPerPoint)
     do {
       while true {
@@ -52,14 +67,18 @@ struct CrashSearch<Note: Hashable & Sendable> {
         while known < run.notes.count, run.notes[known].position <= replay.index { known += 1 }
         var draw = random.fork("crash point", replay.index)
         report.points += 1
-        for outcome in replay.state.crashOutcomes(bounds, &draw) {
-          guard !isOver else {
-            report.wasCutShort = report.failures.isEmpty
-            return
+        let end = share(of: places)
+        var outcomes = replay.state.crashOutcomes(bounds, &draw)
+        if end != .max { outcomes = Self.shuffled(outcomes, &draw) }
+        for outcome in outcomes {
+          guard !hasFailedEnough else { return }
+          guard examined < end else {
+            report.wasCutShort = true
+            break
           }
           examine(outcome, of: replay, Array(notes[..<known]), &draw)
         }
-        if options.killsProcess, !isOver { examineKill(of: replay, Array(notes[..<known]), &draw) }
+        if options.killsProcess, !hasFailedEnough, examined < end { examineKill(of: replay, Array(notes[..<known]), &draw) }
         guard replay.index < run.log.events.count else { return }
         try replay.step()
       }
@@ -139,7 +158,7 @@ struct CrashSearch<Note: Hashable & Sendable> {
       let later = recovery.notes.filter { $0.position <= next }.map(\.note)
       let bounds = CrashBounds(singles: 0, tears: 0, randoms: 1)
       for outcome in replay.state.crashOutcomes(bounds, &draw) {
-        guard !isOver else { return }
+        guard !hasFailedEnough else { return }
         let image = replay.state.afterPowerLoss(outcome.survivals)
         let key = ImageKey(image: image.fingerprint, notes: notes.count, laterNotes: later)
         guard seen.insert(key).inserted else {
