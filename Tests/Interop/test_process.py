@@ -294,6 +294,64 @@ class Tool(Directory):
         self.assertNotIn("k50", saved)
         self.assertEqual(run("wal", "salvage", log, out).returncode, 1)
 
+    def test_bitcask_verbs(self):
+        store = self.path("store")
+        self.assertEqual(run("bitcask", "put", store, "a", "1").stdout, "1\n")
+        changes = [{"op": "put", "key": "b", "value": "2"}, {"op": "delete", "key": "a"}, {"op": "put", "key_base64": "AP8=", "value_base64": "/w=="}]
+        result = run("bitcask", "put", "--stdin", "--json", store, stdin="\n".join(json.dumps(change) for change in changes) + "\n\n")
+        self.assertEqual((result.returncode, [json.loads(line)["sequence"] for line in result.stdout.splitlines()]), (0, [2, 3, 4]))
+        self.assertEqual(run("bitcask", "get", store, "b").stdout, "2\n")
+        self.assertEqual(json.loads(run("bitcask", "get", "--json", store, "b").stdout), {"key": "b", "value": "2"})
+        self.assertEqual(run("bitcask", "get", store, "a").returncode, 1)
+        self.assertEqual(run("bitcask", "del", store, "b", "nosuch").stdout, "5\nabsent\n")
+        run("bitcask", "put", store, "c", "3")
+        items = [json.loads(line) for line in run("bitcask", "dump", "--json", store).stdout.splitlines()]
+        self.assertEqual(sorted(items, key=str), sorted([{"key": "c", "value": "3"}, {"key_base64": "AP8=", "value_base64": "/w=="}], key=str))
+        self.assertEqual(len(run("bitcask", "keys", store).stdout.splitlines()), 2)
+        before = json.loads(run("bitcask", "stats", "--json", store).stdout)
+        self.assertEqual((before["keys"], before["last_sequence"]), (2, 6))
+        self.assertGreater(before["dead_bytes"], 0)
+        merged = json.loads(run("bitcask", "merge", "--json", store).stdout)
+        self.assertEqual((merged["records_moved"], merged["records_dropped"], merged["damage"]), (2, 4, []))
+        after = json.loads(run("bitcask", "stats", "--json", store).stdout)
+        self.assertEqual((after["keys"], after["dead_bytes"]), (2, 0))
+        self.assertLess(after["disk_bytes"], before["disk_bytes"])
+        self.assertEqual(run("bitcask", "hints", store).returncode, 0)
+        self.assertEqual(run("bitcask", "verify", store).returncode, 0)
+        self.assertEqual(run("bitcask", "get", store, "c").stdout, "3\n")
+
+    def test_bitcask_refusals(self):
+        store = self.path("store")
+        self.assertEqual(run("bitcask", "put", "--stdin", store, stdin='{"op": "put", "key": "a", "value": "1"}\nnonsense\n').returncode, 64)
+        self.assertEqual(run("bitcask", "get", store, "a").stdout, "1\n", "the change before the bad line is kept")
+        for arguments in (["get"], ["put", store, "a"], ["put", store, "a", "1", "--ttl", "-1"], ["del", store], ["verify", store, "--rate", "0"]):
+            self.assertEqual(run("bitcask", *arguments).returncode, 64, arguments)
+        for verb in (["get", "a"], ["keys"], ["dump"], ["verify"], ["stats"], ["merge"]):
+            result = run("bitcask", verb[0], self.path("none"), *verb[1:])
+            self.assertEqual((result.returncode, len(result.stderr.strip().splitlines())), (1, 1), verb)
+        self.assertFalse(os.path.exists(self.path("none")))
+        with Strata() as server:
+            result = run("bitcask", "keys", os.path.join(server.directory, "store"))
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(str(server.process.pid), result.stderr)
+
+    def test_bitcask_damage_is_2_and_the_rest_is_dumped(self):
+        store = self.path("store")
+        changes = "".join(json.dumps({"op": "put", "key": f"k{index}", "value": "v" * 500}) + "\n" for index in range(40))
+        run("bitcask", "put", "--stdin", store, stdin=changes)
+        data = max((os.path.join(store, name) for name in os.listdir(store) if name.endswith(".data")), key=os.path.getsize)
+        with open(data, "r+b") as file:
+            place = file.read().index(b"k20")
+            file.seek(place + 100)
+            file.write(b"!")
+        result = run("bitcask", "dump", "--json", store)
+        self.assertEqual(result.returncode, 2)
+        keys = {json.loads(line)["key"] for line in result.stdout.splitlines()}
+        self.assertEqual(keys, {f"k{index}" for index in range(40)} - {"k20"})
+        self.assertEqual(len(result.stderr.strip().splitlines()), 1)
+        result = run("bitcask", "verify", "--json", store)
+        self.assertEqual((result.returncode, len(json.loads(result.stdout)["damage"])), (2, 1))
+
 
 if __name__ == "__main__":
     unittest.main()
