@@ -55,7 +55,8 @@ let blockTests: [Target] = [
   tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
   tests(
     "Storage", "Bitcask",
-    ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
+    ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system],
+    resources: [.copy("Golden")]),
   tests(
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
