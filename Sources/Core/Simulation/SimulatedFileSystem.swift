@@ -1,6 +1,6 @@
 import StrataDisk
+import StrataJobs
 import StrataNodes
-import Synchronization
 import SystemPackage
 
 /// A file system in memory that loses, tears and reorders what was not synced, and fails where told.
@@ -12,7 +12,7 @@ import SystemPackage
 /// ``crash(_:)`` cuts the power: this object and all its handles and locks then refuse with `.crashed`, and the returned file system
 /// is what the machine finds when it starts again.
 public final class SimulatedFileSystem: FileSystem {
-  let core: Mutex<Core>
+  let core: Monitor<Core>
   /// What this file system may do to un-synced data.
   public let profile: DiskProfile
 
@@ -23,7 +23,7 @@ public final class SimulatedFileSystem: FileSystem {
 
   init(state: DiskState, random: Random) {
     profile = state.profile
-    core = Mutex(Core(state: state, random: random))
+    core = Monitor(Core(state: state, random: random))
   }
 
   // MARK: Power

@@ -44,11 +44,11 @@ public final class Bitcask: Sendable {
   /// Milliseconds of life a value without its own is given; 0 for no end.
   let standardLife: UInt64
   /// Held by merges, backups and index rebuilds, which exclude one another.
-  let maintenance = Mutex<MaintenanceState>(MaintenanceState())
+  let maintenance = Monitor(MaintenanceState())
   private let lock: any FileLock
   private let closed = Atomic<Bool>(false)
   let executor: JobExecutor?
-  private let calls = Mutex<JobExecutor?>(nil)
+  private let calls = Monitor<JobExecutor?>(nil)
 
   init(_ opened: OpenedStore) {
     directory = opened.directory

@@ -1,4 +1,4 @@
-import Synchronization
+import StrataJobs
 
 /// What a workload has begun and what it was promised, in order, each note placed in the log of disk operations.
 ///
@@ -14,7 +14,7 @@ public final class Ledger<Note: Hashable & Sendable>: Sendable {
     var position: Int
   }
 
-  private let made: Mutex<[Entry]> = Mutex([])
+  private let made: Monitor<[Entry]> = Monitor([])
   private let earlier: [Note]
   private let recorder: RecordingFileSystem
 

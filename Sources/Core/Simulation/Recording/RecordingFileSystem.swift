@@ -1,5 +1,5 @@
 import StrataDisk
-import Synchronization
+import StrataJobs
 import SystemPackage
 
 /// A file system that passes every call on to another one and keeps a log of what succeeded.
@@ -14,7 +14,7 @@ public final class RecordingFileSystem: FileSystem {
   }
 
   private let base: any FileSystem
-  private let record = Mutex(Record())
+  private let record = Monitor(Record())
   /// Whether reads are logged as well.
   public let logsReads: Bool
 

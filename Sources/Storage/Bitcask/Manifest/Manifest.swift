@@ -1,6 +1,6 @@
 import StrataBytes
 import StrataDisk
-import Synchronization
+import StrataJobs
 import SystemPackage
 
 /// The truth about which segments make up the store: an edit log in `MANIFEST-<n>`, named by `CURRENT`.
@@ -45,14 +45,14 @@ final class Manifest: Sendable {
 
   private let directory: FilePath
   private let fileSystem: any FileSystem
-  private let log: Mutex<Log>
+  private let log: Monitor<Log>
 
   /// Writes a new manifest file with `state`, makes it current and removes every other one.
   init(_ state: State, number: UInt32, in directory: FilePath, on fileSystem: any FileSystem) throws(DiskError) {
     self.directory = directory
     self.fileSystem = fileSystem
     let (file, end) = try Self.write(state, number, directory, fileSystem)
-    log = Mutex(Log(state: state, file: file, number: number, offset: end, snapshotBytes: end))
+    log = Monitor(Log(state: state, file: file, number: number, offset: end, snapshotBytes: end))
   }
 
   deinit { log.withLock { try? $0.file.close() } }

@@ -1,4 +1,5 @@
 import StrataDisk
+import StrataJobs
 import Synchronization
 import SystemPackage
 
@@ -13,7 +14,7 @@ final class Segment: Sendable {
   let created: UInt64
   private let trash: SegmentTrash
 
-  private let facts: Mutex<SegmentFacts>
+  private let facts: Monitor<SegmentFacts>
   private let active: Atomic<Bool>
   private let hint: Atomic<Bool>
   private let dropped = Atomic<Bool>(false)
@@ -36,7 +37,7 @@ final class Segment: Sendable {
     created = facts.created
     seal = RecordSeal(salt: facts.salt, segment: facts.id)
     self.trash = trash
-    self.facts = Mutex(facts)
+    self.facts = Monitor(facts)
     active = Atomic(facts.state == .active)
     hint = Atomic(hasHint)
   }
@@ -119,7 +120,7 @@ final class Segment: Sendable {
 
 /// Names of dropped segments whose last reader is gone; removed by whoever does maintenance next, never on a reader's thread.
 final class SegmentTrash: Sendable {
-  private let ids = Mutex<[UInt32]>([])
+  private let ids = Monitor<[UInt32]>([])
 
   func add(_ id: UInt32) { ids.withLock { $0.append(id) } }
   func take() -> [UInt32] {
@@ -149,7 +150,7 @@ final class SegmentTable: Sendable {
     }
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   /// O(log n) of the number of segments.
   func segment(_ id: UInt32) -> Segment? {

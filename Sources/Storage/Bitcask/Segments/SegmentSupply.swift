@@ -1,6 +1,6 @@
 import StrataDisk
+import StrataJobs
 import StrataWriteAheadLog
-import Synchronization
 import SystemPackage
 
 /// Creates the data files that the group commit fills, and makes each rotation one manifest edit: the old segment sealed, the new one active.
@@ -12,7 +12,7 @@ final class SegmentSupply: SegmentSource {
   private let trash: SegmentTrash
   private let reservedBytes: UInt64
   private let clock: @Sendable () -> UInt64
-  private let rotated = Mutex<(@Sendable () -> Void)?>(nil)
+  private let rotated = Monitor<(@Sendable () -> Void)?>(nil)
 
   init(
     directory: FilePath, fileSystem: any FileSystem, manifest: Manifest, table: SegmentTable, trash: SegmentTrash, options: BitcaskOptions

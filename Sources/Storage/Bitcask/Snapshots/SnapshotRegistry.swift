@@ -8,7 +8,7 @@ final class SnapshotRegistry: Sendable {
     var held: [SequenceNumber: Int] = [:]
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
   private let active = Atomic<Bool>(false)
   private let versions = Atomic<Int>(0)
   private let limit: Int
