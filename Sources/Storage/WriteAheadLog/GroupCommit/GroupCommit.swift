@@ -28,6 +28,9 @@ package final class GroupCommit: Sendable {
     package var zeroAheadBytes = 512 << 10
     /// How much of a segment is open at a time for storing unsynced operations without a system call; 0 turns it off.
     package var windowBytes = 256 << 10
+    /// A write or window of at least this many bytes that nobody asked to sync is sent to the device at once, so that the sync at the segment's
+    /// end finds little left to do.
+    package var writebackBytes = 256 << 10
     /// How long a pass waits for company where at least `commitSiblings` others wait already.
     package var commitDelay: Duration = .zero
     /// See `commitDelay`.
@@ -272,6 +275,8 @@ package final class GroupCommit: Sendable {
       if outcome.wakesThread { wakeThread() }
     }
     for callback in outcome.callbacks { callback(outcome.failure) }
+    // The window before, which took its last store while this pass was claimed.
+    if let window, options.windowBytes >= options.writebackBytes { pass.last.segment.file.startWriteback(window.start..<window.end) }
   }
 
   /// Waits for the company `commitDelay` is meant for, then takes the pass.
@@ -286,7 +291,10 @@ package final class GroupCommit: Sendable {
     }
     let bytes = group.bytes
     if !bytes.isEmpty { try group.segment.file.write(bytes.bytes, at: group.start) }
-    guard mustSync || group.seals != nil else { return }
+    guard mustSync || group.seals != nil else {
+      if group.count >= options.writebackBytes { group.segment.file.startWriteback(group.start..<group.end) }
+      return
+    }
     if group.seals == nil { try zeroAhead(of: group) }
     let began = MonotonicClock.now()
     try group.segment.file.sync(.data)
