@@ -77,8 +77,10 @@ public enum SyncLevel: Sendable, Hashable {
 }
 
 extension File {
+  /// No windows: callers write.
   public func window(_ range: Range<UInt64>) throws(DiskError) -> (any FileWindow)? { nil }
 
+  /// Nothing is begun early.
   public func startWriteback(_ range: Range<UInt64>) {}
 
   /// Up to `count` bytes from `offset`; fewer only where the file ends before.
