@@ -55,6 +55,8 @@ final class RunningServer {
 
   init(_ kind: ServerKind, in directory: URL) throws {
     let portFile = directory.appendingPathComponent("port")
+    // The directory is used in turns: what a former contender wrote there is not this one's port.
+    try? FileManager.default.removeItem(at: portFile)
     let free = try freePort()
     let (program, arguments) = kind.command(directory, portFile, free)
     process.executableURL = program
