@@ -87,6 +87,9 @@ final class RunningServer {
 
   func stop() {
     process.terminate()
+    // A child of a thread that blocks signals may have inherited that: it is asked once and then ended.
+    for _ in 0..<300 where process.isRunning { usleep(10_000) }
+    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
     process.waitUntilExit()
   }
 }

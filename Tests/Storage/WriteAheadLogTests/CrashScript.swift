@@ -194,7 +194,9 @@ struct Promises {
       let path = logPath.appending(name)
       headers.append((try SegmentHeader(try disk.open(path, .read).read(at: 0, count: SegmentHeader.bytes), path: path), path))
     }
-    for (segment, next) in zip(headers, headers.dropFirst()) {
+    // The segment before the last one was the active one until the last was begun: whoever began it, a recovery for one, may have been killed
+    // before it could go.
+    for (segment, next) in zip(headers.dropLast(), headers.dropFirst().dropLast()) {
       let last = next.header.firstSequence - 1
       try require(last > truncated || last > truncating, "\(segment.path) holds nothing above \(truncated) and is still there")
       // A record acknowledged in the successor means that its absence would be noticed.
