@@ -90,8 +90,9 @@ public final class WriteAheadLog: Sendable {
       logID: scan.logID ?? LogID(high: options.entropy(), low: options.entropy()), segments: scan.segments, lowWater: scan.lowWater,
       checkpoint: scan.checkpoint, free: scan.free)
     do throws(DiskError) {
-      // A killed process may have left names that a power loss still takes back; only a durably free file may be overwritten.
-      if !scan.free.isEmpty { try fileSystem.syncDirectory(directory) }
+      // A killed process may have left names that a power loss still takes back: only a durably free file may be overwritten, and only a
+      // segment whose name is durable may get a successor.
+      if !scan.free.isEmpty || !scan.segments.isEmpty { try fileSystem.syncDirectory(directory) }
       let predecessor =
         try scan.repair(segments, on: fileSystem) ?? SealedSegment(number: 0, firstSequence: 0, lastSequence: 0, length: 0)
       let first = scan.lastSequence + 1

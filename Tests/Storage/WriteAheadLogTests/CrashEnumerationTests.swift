@@ -52,7 +52,8 @@ import Testing
     } recover: { disk, ledger in
       try CrashScript.recover(disk, ledger, options)
     }
-    #expect(report.undetected.isEmpty, "\(report)")
+    // What this one is for needs a kill and then a power loss that takes one name and leaves the next; the last test of this suite has it.
+    #expect(report.undetected.allSatisfy { $0 == "syncDirectory /log after syncDirectory" }, "\(report)")
     #expect(report.detected.count >= 8, "\(report)")
   }
 
@@ -73,5 +74,30 @@ import Testing
     #expect(throws: WALError.self) { try WriteAheadLog.openSmall(next) }
     let reopened = try WriteAheadLog.openSmall(next.crash(.nothingKept))
     #expect(try reopened.sequences() == [log.lastSequence])
+  }
+
+  /// A power loss may take the name of a segment and leave that of its successor, if both were pending: a successor is made only once the names
+  /// that a killed process left are durable.
+  @Test(.requirement("WriteAheadLog.never.8")) func aSegmentGetsASuccessorOnlyUnderADurableName() throws {
+    let disk = SimulatedFileSystem()
+    let log = try WriteAheadLog.openSmall(disk)
+    let syncs = disk.callCount(of: .syncDirectory)
+    disk.inject(DiskFault(.io, at: .nth(syncs + 1, of: .syncDirectory)))
+    #expect(throws: WALError.self) { for _ in 0..<3 { try log.fillSegment() } }
+    #expect(try disk.list(logPath).contains { $0.hasPrefix("wal-0000000002") })
+    // The next process dies at each of its directory syncs, that of its own segment's name among them, and any part of what is pending survives.
+    for call in 1...4 {
+      let next = disk.fork()
+      next.removeFaults()
+      next.resetCallCounts()
+      next.inject(DiskFault(.crash, at: .nth(call, of: .syncDirectory)))
+      if (try? WriteAheadLog.openSmall(next)) != nil { continue }
+      let pending = min(next.pendingOperations.count, 8)
+      for choice in 0..<1 << pending {
+        let survivals = (0..<pending).map { choice >> $0 & 1 == 1 ? Survival.kept : .lost }
+        let after = next.fork().crash(.explicit(survivals))
+        #expect(throws: Never.self, "call \(call), \(survivals)") { try WriteAheadLog.openSmall(after) }
+      }
+    }
   }
 }
