@@ -39,7 +39,7 @@ let blocks: [Target] = [
   block("Core", "Nodes"),
   block("Core", "Simulation", ["StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
-  block("Storage", "Filters", ["StrataBytes"]),
+  block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
@@ -84,6 +84,7 @@ let shims: [Target] = [
     linkerSettings: ["lz4", "zstd", "z", "snappy"].map { .linkedLibrary($0) }),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
+  .target(name: "CStrataXXH3", path: "Sources/Storage/CStrataXXH3"),
 ]
 
 let serverTargets = server + tool + [

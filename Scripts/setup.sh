@@ -31,6 +31,7 @@ if command -v dpkg-query >/dev/null; then
   want libzstd-dev "Zstandard, compresses tables"
   want zlib1g-dev "DEFLATE, for Avro files"
   want libsnappy-dev "Snappy, for Avro files"
+  want libxxhash-dev "xxHash, the hash of filters"
 fi
 if [ "$purpose" != run ]; then
   want_command redis-cli redis-tools "redis-cli, a real client for the server's tests"

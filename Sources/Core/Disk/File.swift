@@ -34,11 +34,35 @@ public protocol File: AnyObject, Sendable {
   /// The new range reads as zero. A file system without reservation extends the file only.
   func allocate(_ range: Range<UInt64>) throws(DiskError)
 
+  /// A part of the file to write by storing into memory, without a system call per write; `nil` where the file system has no such thing.
+  ///
+  /// The range must lie within what ``allocate(_:)`` reserved and must have been written before, so that a store can meet neither a full disk
+  /// nor a block that would first have to be read. The file must not become shorter than the range while the window is in use.
+  func window(_ range: Range<UInt64>) throws(DiskError) -> (any FileWindow)?
+
+  /// Asks the device to begin writing what was written to a range, so that a later ``sync(_:)`` finds less to do. A hint: it waits for nothing,
+  /// promises nothing and hides no error from a later sync.
+  func startWriteback(_ range: Range<UInt64>)
+
   /// Makes the bytes written so far durable.
   func sync(_ level: SyncLevel) throws(DiskError)
 
   /// Releases the handle. Closing says nothing about durability. A second close is harmless.
   func close() throws(DiskError)
+}
+
+/// A range of a file in memory. What is stored between ``base`` and the range's end is the file's: as good as written once it is published,
+/// durable after the file's next ``File/sync(_:)``. One thread at a time; valid while the object lives, the file may be closed before.
+public protocol FileWindow: AnyObject, Sendable {
+  /// Where in the file the window lies.
+  var range: Range<UInt64> { get }
+
+  /// The memory of the range's first byte.
+  var base: UnsafeMutableRawPointer { get }
+
+  /// Hands what was stored in `part` to the kernel; on return it survives the end of the process.
+  /// - Throws: as ``File/write(_:at:)-(RawSpan,_)``.
+  func publish(_ part: Range<UInt64>) throws(DiskError)
 }
 
 /// What ``File/sync(_:)`` waits for.
@@ -53,6 +77,12 @@ public enum SyncLevel: Sendable, Hashable {
 }
 
 extension File {
+  /// No windows: callers write.
+  public func window(_ range: Range<UInt64>) throws(DiskError) -> (any FileWindow)? { nil }
+
+  /// Nothing is begun early.
+  public func startWriteback(_ range: Range<UInt64>) {}
+
   /// Up to `count` bytes from `offset`; fewer only where the file ends before.
   /// The caller has bounded `count`; that much memory is taken at once.
   public func read(at offset: UInt64, count: Int) throws(DiskError) -> [UInt8] {

@@ -141,6 +141,19 @@ final class POSIXFile: File {
     if try size() < range.upperBound { try truncate(to: range.upperBound) }
   }
 
+  func window(_ range: Range<UInt64>) throws(DiskError) -> (any FileWindow)? {
+    let descriptor = try writable()
+    let start = try position(range.lowerBound, count: range.count, .write)
+    // A file system that cannot map, or no address space left: the caller writes as it would without.
+    guard range.upperBound <= (try size()), let base = strata_map_window(descriptor, Int64(start), range.count) else { return nil }
+    return MappedWindow(range: range, base: base)
+  }
+
+  func startWriteback(_ range: Range<UInt64>) {
+    guard let descriptor = descriptor.value, let start = Int64(exactly: range.lowerBound), range.upperBound <= UInt64(Int64.max) else { return }
+    strata_start_writeback(descriptor, start, Int64(range.count))
+  }
+
   /// An offset as the system's signed type, when `count` bytes from there still have one.
   private func position(_ offset: UInt64, count: Int, _ operation: DiskOperation) throws(DiskError) -> off_t {
     guard let position = off_t(exactly: offset), !position.addingReportingOverflow(off_t(count)).overflow else {
@@ -180,6 +193,22 @@ final class POSIXFile: File {
     guard isWritable else { throw .readOnly(path) }
     return descriptor
   }
+}
+
+/// A shared mapping: a store is in the kernel's cache the moment it is made, so publishing has nothing left to do.
+private final class MappedWindow: FileWindow {
+  let range: Range<UInt64>
+  // The mapping is this object's alone and ends with it; who stores where is the owner's rule.
+  nonisolated(unsafe) let base: UnsafeMutableRawPointer
+
+  init(range: Range<UInt64>, base: UnsafeMutableRawPointer) {
+    self.range = range
+    self.base = base
+  }
+
+  deinit { strata_unmap_window(base, range.count) }
+
+  func publish(_ part: Range<UInt64>) {}
 }
 
 /// A descriptor that is given up once. A reader that races with `close` gets an error, never another file's bytes, as long as owners close

@@ -62,6 +62,8 @@ final class SimulatedFile: File {
     }
   }
 
+  func window(_ range: Range<UInt64>) throws(DiskError) -> (any FileWindow)? { try WrittenWindow(self, range) }
+
   func truncate(to size: UInt64) throws(DiskError) {
     try call(.truncate, isChange: true) { (core, node, _) throws(DiskError) in
       guard size <= UInt64(Int64.max) else { throw DiskState.failure(.invalidArgument, .truncate, self.path, at: size) }

@@ -20,6 +20,14 @@ ssize_t strata_write_vectored(int descriptor, const struct iovec *vectors, int c
 // the file system cannot tell atomically.
 int strata_rename_exclusive(const char *source, const char *target);
 
+// mmap(2), shared, of `length` bytes from `offset`, which need not lie on a page's boundary; writable pages are made ready at once where the
+// kernel can. NULL where it cannot be mapped. What it returns stands for `offset` and is given back with the same length.
+void *strata_map_window(int descriptor, int64_t offset, size_t length);
+void strata_unmap_window(void *base, size_t length);
+
+// sync_file_range(2) that only starts; nothing where there is no such call.
+void strata_start_writeback(int descriptor, int64_t offset, int64_t length);
+
 // open(2) of a directory for reading: ENOTDIR for anything else.
 int strata_open_directory(const char *path);
 #endif

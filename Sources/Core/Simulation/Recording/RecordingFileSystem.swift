@@ -167,6 +167,8 @@ private final class RecordingFile: File {
     record(bytes.withUnsafeBytes { [UInt8]($0) }, at: offset)
   }
 
+  func window(_ range: Range<UInt64>) throws(DiskError) -> (any FileWindow)? { try WrittenWindow(self, range) }
+
   func writeVectored(_ pieces: [[UInt8]], at offset: UInt64) throws(DiskError) {
     do { try base.writeVectored(pieces, at: offset) } catch { throw failed(.write, error) }
     record(Array(pieces.joined()), at: offset)

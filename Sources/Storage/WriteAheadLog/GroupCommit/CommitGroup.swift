@@ -41,6 +41,13 @@ final class CommitGroup: @unchecked Sendable {
     begins = nil
   }
 
+  /// Moves the still empty group behind bytes that reached the file without it.
+  func pass(to end: UInt64, lastSequence last: UInt64) {
+    assert(count == 0 && end >= start, "only an empty group moves, and only forward")
+    start = end
+    lastSequence = last
+  }
+
   /// Room for `bytes` more at the end.
   func reserve(_ bytes: Int) -> UnsafeMutableRawBufferPointer {
     if count + bytes > capacity {

@@ -51,6 +51,12 @@ struct CommitState {
   /// The leader has taken its groups: what is submitted now belongs to the next pass.
   var isTaken = false
   var passMustSync = false
+  /// The pass under way has bytes to write: until they are written nothing later may be.
+  var passHasBytes = false
+  /// The part of the active segment that unsynced operations are stored into directly.
+  var window: CommitWindow?
+  /// The file system has no windows.
+  var hasNoWindows = false
   var pass: UInt64 = 0
   /// Blocked waiters of even and odd passes.
   var blocked = (0, 0)
@@ -143,24 +149,28 @@ struct CommitState {
     offset += UInt64(used)
     pendingBytes += used
     nextSequence = last + 1
-    let mustBeDurable =
-      switch durability {
-      case .everyWrite: true
-      case .batched(let count, _): last - min(last, max(forced, durable)) >= UInt64(max(1, count))
-      case .none: false
-      }
+    let mustBeDurable = mustBeDurable(last, durability)
     // A deadline stands until a pass takes what it is for: nobody need wait for the operation that forces the sync.
-    if mustBeDurable {
-      forced = last
-    } else if case .batched(_, let interval) = durability {
-      let deadline = MonotonicClock.now() &+ UInt64(max(0, interval.nanoseconds))
-      if deadline < batchDeadline ?? .max {
-        batchDeadline = deadline
-        isArmed = false
-      }
-    }
+    if mustBeDurable { forced = last } else { setDeadline(durability) }
     counters.operations += UInt64(operations)
     return CommitTicket(first: first, last: last, mustBeDurable: mustBeDurable)
+  }
+
+  func mustBeDurable(_ last: UInt64, _ durability: Durability) -> Bool {
+    switch durability {
+    case .everyWrite: true
+    case .batched(let count, _): last - min(last, max(forced, durable)) >= UInt64(max(1, count))
+    case .none: false
+    }
+  }
+
+  mutating func setDeadline(_ durability: Durability) {
+    guard case .batched(_, let interval) = durability else { return }
+    let deadline = MonotonicClock.now() &+ UInt64(max(0, interval.nanoseconds))
+    if deadline < batchDeadline ?? .max {
+      batchDeadline = deadline
+      isArmed = false
+    }
   }
 
   /// Ends the active segment and makes the prepared one active.
@@ -176,6 +186,7 @@ struct CommitState {
     ended.append(filling)
     active = next
     self.next = nil
+    window = nil
     offset = active.dataStart
     activeFirst = nextSequence
     filling = freshGroup()
@@ -208,6 +219,9 @@ struct CommitState {
     var earlier: [CommitGroup]
     var last: CommitGroup
     var mustSync: Bool
+    /// The window to open behind the pass's bytes, if any, and from where on its blocks are fresh.
+    var window: Range<UInt64>?
+    var freshFrom: UInt64 = 0
   }
 
   /// The right to run the next pass, with the pass where it has been taken already.
@@ -221,17 +235,22 @@ struct CommitState {
     isTaken = false
     pass += 1
     let waits = options.commitDelay > .zero && blocked.0 + blocked.1 >= options.commitSiblings
-    return Leadership(taken: waits ? nil : takePass())
+    return Leadership(taken: waits ? nil : takePass(options))
   }
 
   /// Takes everything submitted into the claimed pass.
-  mutating func takePass() -> Pass {
+  mutating func takePass(_ options: GroupCommit.Options) -> Pass {
     isTaken = true
     // Groups that end a segment are synced in any case.
     passMustSync = forced > max(durable, ended.last?.lastSequence ?? 0) || mustSync
     mustSync = false
     if passMustSync { batchDeadline = nil }
-    let taken = Pass(earlier: ended, last: filling, mustSync: passMustSync)
+    passHasBytes = filling.count > 0 || !ended.isEmpty
+    var taken = Pass(earlier: ended, last: filling, mustSync: passMustSync)
+    if passHasBytes, !passMustSync, let range = windowToOpen(options) {
+      taken.window = range
+      taken.freshFrom = max(active.overwritable, range.lowerBound)
+    }
     if !ended.isEmpty {
       inFlight.append(contentsOf: ended)
       ended = []
@@ -262,14 +281,15 @@ struct CommitState {
     }
     for group in inFlight {
       // Published only now, after the sync of what had to be durable: so `written` is what is acknowledged.
-      written = group.lastSequence
-      writtenEnd = SegmentPosition(segment: group.segment.number, offset: group.end)
-      if group.seals != nil || passMustSync { (durable, durableEnd) = (group.lastSequence, writtenEnd) }
+      let end = SegmentPosition(segment: group.segment.number, offset: group.end)
+      if group.count > 0 { (written, writtenEnd) = (group.lastSequence, end) }
+      if group.seals != nil || passMustSync { (durable, durableEnd) = (group.lastSequence, end) }
       pendingBytes -= group.count
       counters.bytes += UInt64(group.count)
       if group.capacity <= CommitGroup.retainedBytes, spare.count < 3 { spare.append(group) }
     }
     inFlight.removeAll(keepingCapacity: true)
+    passHasBytes = false
     let next = Int((pass + 1) & 1)
     let due = takeCallbacks()
     return PassOutcome(

@@ -177,6 +177,7 @@ extension GroupCommit {
           return .done(state.claimPass(options))
         }
         state.isClosed = true
+        state.window = nil
         orphans = state.takeAllCallbacks()
         return .done(nil)
       })

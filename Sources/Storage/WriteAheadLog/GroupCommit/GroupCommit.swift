@@ -26,6 +26,11 @@ package final class GroupCommit: Sendable {
     package var writeBehindBytes = 1 << 20
     /// How far zeros are written ahead in a fresh file, so that most syncs change no metadata; 0 turns it off.
     package var zeroAheadBytes = 512 << 10
+    /// How much of a segment is open at a time for storing unsynced operations without a system call; 0 turns it off.
+    package var windowBytes = 256 << 10
+    /// A write or window of at least this many bytes that nobody asked to sync is sent to the device at once, so that the sync at the segment's
+    /// end finds little left to do.
+    package var writebackBytes = 256 << 10
     /// How long a pass waits for company where at least `commitSiblings` others wait already.
     package var commitDelay: Duration = .zero
     /// See `commitDelay`.
@@ -38,6 +43,13 @@ package final class GroupCommit: Sendable {
     package init(segmentBytes: UInt64, durability: Durability) {
       self.segmentBytes = segmentBytes
       self.durability = durability
+    }
+
+    /// With a window that is a small part of a segment.
+    func fitted() -> Options {
+      var options = self
+      options.windowBytes = min(windowBytes, Int(clamping: segmentBytes / 4))
+      return options
     }
   }
 
@@ -58,7 +70,7 @@ package final class GroupCommit: Sendable {
   ///   - offset: where they go.
   ///   - nextSequence: the sequence of the next operation; everything before is taken to be durable.
   package init(options: Options, source: any SegmentSource, active: PreparedSegment, offset: UInt64, firstSequence: UInt64, nextSequence: UInt64) {
-    self.options = options
+    self.options = options.fitted()
     self.source = source
     sealBytes = source.sealBytes
     let last = nextSequence - 1
@@ -106,15 +118,26 @@ package final class GroupCommit: Sendable {
     while true {
       var need: CommitState.Need?
       var wake = false
-      let ticket = try monitor.withLock { (state) throws(CommitError) -> CommitTicket? in
-        try state.checkOpen()
-        need = state.need(forBytes: bytes, options, sealBytes: sealBytes)
-        // Who may not block was told by `hasRoom`, and passes the bound by no more than one operation.
-        if let need, need != .drain || mayBlock { return nil }
-        let ticket = state.place(bytes, operations, durability ?? options.durability, options, source, encode)
-        submitted.store(ticket.last, ordering: .releasing)
-        wake = state.wantsThread(options)
-        return ticket
+      let ticket: CommitTicket?
+      do throws(CommitError) {
+        ticket = try monitor.withLock { (state) throws(CommitError) -> CommitTicket? in
+          try state.checkOpen()
+          need = state.need(forBytes: bytes, options, sealBytes: sealBytes)
+          // Who may not block was told by `hasRoom`, and passes the bound by no more than one operation.
+          if let need, need != .drain || mayBlock { return nil }
+          let durability = durability ?? options.durability
+          if let stored = try store(&state, bytes, operations, durability, encode) {
+            wake = state.wantsThread(options)
+            return stored
+          }
+          let ticket = state.place(bytes, operations, durability, options, source, encode)
+          submitted.store(ticket.last, ordering: .releasing)
+          wake = state.wantsThread(options)
+          return ticket
+        }
+      } catch {
+        if case .durabilityLost(let cause) = error { tell(cause) }
+        throw error
       }
       if let ticket {
         if wake { wakeThread() }
@@ -123,6 +146,32 @@ package final class GroupCommit: Sendable {
       guard mayBlock else { throw .wouldBlock }
       if let need { try satisfy(need, bytes) }
     }
+  }
+
+  /// Takes an operation through the window where that can be, and publishes what it acknowledges.
+  @inline(__always)
+  private func store(
+    _ state: inout CommitState, _ bytes: Int, _ operations: Int, _ durability: Durability,
+    _ encode: (UnsafeMutableRawBufferPointer, Placement) -> Int
+  ) throws(CommitError) -> CommitTicket? {
+    do throws(DiskError) {
+      guard let ticket = try state.store(bytes, operations, durability, options, encode) else { return nil }
+      position.store(Self.pack(state.active.number, state.offset), ordering: .releasing)
+      written.store(state.written, ordering: .releasing)
+      submitted.store(ticket.last, ordering: .releasing)
+      return ticket
+    } catch {
+      // The operation may be in the file or not: nothing after it can be acknowledged.
+      state.failure = .durabilityLost(error)
+      throw .durabilityLost(error)
+    }
+  }
+
+  /// Tells everybody who waits that it will not come.
+  private func tell(_ cause: DiskError) {
+    let callbacks = monitor.withLock { $0.takeAllCallbacks() }
+    for condition in 0..<CommitState.conditions { monitor.broadcast(condition) }
+    for callback in callbacks { callback(.durabilityLost(cause)) }
   }
 
   /// Makes room for `bytes`: prepares the next segment, extends the active one, or writes the backlog.
@@ -201,12 +250,17 @@ package final class GroupCommit: Sendable {
   func run(_ leadership: CommitState.Leadership) {
     let pass = leadership.taken ?? gather()
     var failure: DiskError?
+    var window: CommitWindow?
     do throws(DiskError) {
       for group in pass.earlier { try write(group, mustSync: false) }
       try write(pass.last, mustSync: pass.mustSync)
+      if let range = pass.window { window = try open(range, freshFrom: pass.freshFrom, of: pass.last) }
     } catch { failure = error }
     let outcome = monitor.withLock { state -> CommitState.PassOutcome in
-      if failure == nil { position.store(Self.pack(pass.last.segment.number, pass.last.end), ordering: .releasing) }
+      if failure == nil {
+        if state.passHasBytes { position.store(Self.pack(pass.last.segment.number, pass.last.end), ordering: .releasing) }
+        if let range = pass.window { state.install(&window, range, of: pass.last.segment) }
+      }
       let outcome = state.endPass(failure: failure, options)
       durable.store(state.durable, ordering: .releasing)
       written.store(state.written, ordering: .releasing)
@@ -221,12 +275,14 @@ package final class GroupCommit: Sendable {
       if outcome.wakesThread { wakeThread() }
     }
     for callback in outcome.callbacks { callback(outcome.failure) }
+    // The window before, which took its last store while this pass was claimed.
+    if let window, options.windowBytes >= options.writebackBytes { pass.last.segment.file.startWriteback(window.start..<window.end) }
   }
 
   /// Waits for the company `commitDelay` is meant for, then takes the pass.
   private func gather() -> CommitState.Pass {
     _ = monitor.wait(on: CommitState.room, timeout: options.commitDelay) { (state) -> Void? in state.isClosing ? () : nil }
-    return monitor.withLock { $0.takePass() }
+    return monitor.withLock { $0.takePass(options) }
   }
 
   private func write(_ group: CommitGroup, mustSync: Bool) throws(DiskError) {
@@ -235,7 +291,10 @@ package final class GroupCommit: Sendable {
     }
     let bytes = group.bytes
     if !bytes.isEmpty { try group.segment.file.write(bytes.bytes, at: group.start) }
-    guard mustSync || group.seals != nil else { return }
+    guard mustSync || group.seals != nil else {
+      if group.count >= options.writebackBytes { group.segment.file.startWriteback(group.start..<group.end) }
+      return
+    }
     if group.seals == nil { try zeroAhead(of: group) }
     let began = MonotonicClock.now()
     try group.segment.file.sync(.data)
