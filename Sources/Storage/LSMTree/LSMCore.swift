@@ -37,6 +37,7 @@ final class LSMCore: Sendable {
   /// 1 + the version before which history may be gone; 0 where only snapshots keep history.
   let historyWord: Atomic<UInt64>
   let events: EventHub
+  let work: Monitor<WorkState>
 
   /// The largest batch that is taken.
   var batchLimit: Int { min(options.maxBatchBytes, options.memoryLimit / 2) }
@@ -63,6 +64,7 @@ final class LSMCore: Sendable {
     defaultKeyspace = parts.defaultKeyspace
     keyspaces = Monitor(parts.keyspaces)
     nextFile = Atomic(parts.nextFile)
+    work = Monitor(WorkState(quarantined: parts.manifest.state.quarantined))
     historyWord = Atomic(parts.manifest.state.historyFloor.map { $0 + 1 } ?? 0)
   }
 
