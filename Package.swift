@@ -58,6 +58,9 @@ let blockTests: [Target] = [
     ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system],
     resources: [.copy("Golden")]),
   tests(
+    "Storage", "SSTable",
+    ["StrataSSTable", "StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", "StrataNodes", "StrataSimulation", system]),
+  tests(
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
     resources: [.copy("Golden")]),

@@ -1,4 +1,4 @@
-import StrataBytes
+import CStrataXXH3
 
 /// A Bloom filter whose every key lives in one cache line: the filter of sorted tables.
 ///
@@ -51,6 +51,29 @@ public struct BlockedBloomFilter: Sendable, Hashable {
     }
   }
 
+  /// Adds many keys; the lines of those to come are fetched while one is set, so that a filter larger than the caches fills as fast.
+  public mutating func insert(hashes: Span<UInt64>) {
+    let count = hashCount
+    bytes.withUnsafeMutableBytes { bits in
+      guard let base = bits.baseAddress else { return }
+      let blocks = bits.count / Self.blockBytes
+      let ahead = 8
+      for index in hashes.indices {
+        let next = index &+ ahead
+        if next < hashes.count { strata_prefetch(base + FilterProbe.block(hashes[next], blocks: blocks)) }
+        let hash = hashes[index]
+        let line = base + FilterProbe.block(hash, blocks: blocks)
+        var h = UInt32(truncatingIfNeeded: hash)
+        for _ in 0..<count {
+          let position = Int(h >> 23)
+          let byte = line.load(fromByteOffset: position >> 3, as: UInt8.self)
+          line.storeBytes(of: byte | 1 << UInt8(position & 7), toByteOffset: position >> 3, as: UInt8.self)
+          h = h &* FilterProbe.goldenRatio
+        }
+      }
+    }
+  }
+
   /// `false`: surely never added. `true`: perhaps.
   public func mayContain(hash: UInt64) -> Bool {
     bytes.withUnsafeBytes { FilterProbe(bits: $0, hashCount: hashCount).mayContain(hash: hash) }
@@ -59,7 +82,8 @@ public struct BlockedBloomFilter: Sendable, Hashable {
 
 /// Asks a blocked Bloom filter that lies in memory its caller keeps: no copy, no reference count. Valid as long as that memory is.
 @frozen
-package struct FilterProbe {
+package struct FilterProbe: @unchecked Sendable {
+  // Sendable because the memory is only read.
   @usableFromInline let base: UnsafeRawPointer
   @usableFromInline let blocks: UInt32
   @usableFromInline let hashCount: Int32

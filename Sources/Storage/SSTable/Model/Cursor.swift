@@ -2,18 +2,18 @@ import StrataBytes
 
 /// Where a cursor stands. The pointers are valid until the next move of that cursor and no longer.
 @frozen
-package struct CursorEntry {
+public struct CursorEntry {
   /// The user key.
-  package var key: UnsafeRawBufferPointer
+  public var key: UnsafeRawBufferPointer
   /// ``keyHead(_:)`` of `key`, so that a merge compares most keys by one integer.
-  package var head: UInt64
+  public var head: UInt64
   /// Sequence and kind.
-  package var trailer: Trailer
+  public var trailer: Trailer
   /// The value, the operand, or nothing.
-  package var value: UnsafeRawBufferPointer
+  public var value: UnsafeRawBufferPointer
 
   /// An entry over bytes that its cursor keeps in place.
-  @inlinable package init(key: UnsafeRawBufferPointer, head: UInt64, trailer: Trailer, value: UnsafeRawBufferPointer) {
+  @inlinable public init(key: UnsafeRawBufferPointer, head: UInt64, trailer: Trailer, value: UnsafeRawBufferPointer) {
     self.key = key
     self.head = head
     self.trailer = trailer
@@ -21,14 +21,14 @@ package struct CursorEntry {
   }
 
   /// No entry.
-  @inlinable package init() {
+  @inlinable public init() {
     self.init(
       key: UnsafeRawBufferPointer(start: nil, count: 0), head: 0, trailer: Trailer(word: 0), value: UnsafeRawBufferPointer(start: nil, count: 0))
   }
 
   /// Whether this entry comes before `other` in internal order: key ascending, then newest first.
   @inlinable
-  package func precedes(_ other: CursorEntry) -> Bool {
+  public func precedes(_ other: CursorEntry) -> Bool {
     if head != other.head { return head < other.head }
     let order = compare(key, other.key)
     return order != 0 ? order < 0 : trailer > other.trailer
@@ -42,26 +42,27 @@ package struct CursorEntry {
 /// thread at a time. A move that throws leaves the cursor invalid; reaching an end is ``isValid`` `== false`, never an error. Moving an
 /// invalid cursor other than by a positioning call (`first`, `last`, `seek`, `seekBefore`) is a programmer's error.
 ///
-/// A class rather than a protocol with existentials: `entry` and `isValid` must be loads, not witness calls.
-package class Cursor {
+/// A class rather than a protocol with existentials: `entry` and `isValid` must be loads, not witness calls. Open, so that other sorted sources
+/// take part in a merge by subclassing; a subclass overrides all six moves.
+open class Cursor {
   /// What the cursor stands on while ``isValid``.
-  @exclusivity(unchecked) package final var entry = CursorEntry()
+  @exclusivity(unchecked) public final var entry = CursorEntry()
   /// Whether the cursor stands on an entry.
-  @exclusivity(unchecked) package final var isValid = false
+  @exclusivity(unchecked) public final var isValid = false
 
   /// A cursor that stands nowhere.
-  package init() {}
+  public init() {}
 
   /// Moves to the first entry.
-  package func first() throws(TableError) { preconditionFailure("a cursor says how it moves") }
+  open func first() throws(TableError) { preconditionFailure("a cursor says how it moves") }
   /// Moves to the last entry.
-  package func last() throws(TableError) { preconditionFailure("a cursor says how it moves") }
+  open func last() throws(TableError) { preconditionFailure("a cursor says how it moves") }
   /// Moves to the first entry at or after (`key`, `trailer`) in internal order. `key` need not outlive the call.
-  package func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) { preconditionFailure("a cursor says how it moves") }
+  open func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) { preconditionFailure("a cursor says how it moves") }
   /// Moves to the last entry before (`key`, `trailer`) in internal order. `key` need not outlive the call.
-  package func seekBefore(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) { preconditionFailure("a cursor says how it moves") }
+  open func seekBefore(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) { preconditionFailure("a cursor says how it moves") }
   /// Moves to the following entry.
-  package func next() throws(TableError) { preconditionFailure("a cursor says how it moves") }
+  open func next() throws(TableError) { preconditionFailure("a cursor says how it moves") }
   /// Moves to the preceding entry.
-  package func previous() throws(TableError) { preconditionFailure("a cursor says how it moves") }
+  open func previous() throws(TableError) { preconditionFailure("a cursor says how it moves") }
 }

@@ -21,7 +21,7 @@ public struct InternalKey: Sendable, Hashable, Comparable {
 /// The first eight bytes of a key as a big-endian number, zeros where the key is shorter: unequal heads order two keys by one integer
 /// comparison; equal heads say nothing and the bytes decide.
 @inlinable
-package func keyHead(_ key: UnsafeRawBufferPointer) -> UInt64 {
+public func keyHead(_ key: UnsafeRawBufferPointer) -> UInt64 {
   if key.count >= 8 { return UInt64(bigEndian: key.loadUnaligned(as: UInt64.self)) }
   var head: UInt64 = 0
   for (index, byte) in key.enumerated() { head |= UInt64(byte) << UInt64(56 &- 8 &* index) }  // fewer than eight bytes: no shift below 8

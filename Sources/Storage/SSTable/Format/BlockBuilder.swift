@@ -1,0 +1,222 @@
+import StrataBytes
+
+/// Memory that grows and is given back with its owner.
+struct RawBuffer: ~Copyable {
+  private(set) var base: UnsafeMutableRawPointer
+  private(set) var capacity: Int
+  var count = 0
+
+  init(capacity: Int) {
+    self.capacity = max(capacity, 64)
+    base = .allocate(byteCount: self.capacity, alignment: 16)
+  }
+
+  deinit { base.deallocate() }
+
+  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+  /// Room for `bytes` behind what is there.
+  @inline(__always)
+  mutating func reserve(_ bytes: Int) -> UnsafeMutableRawPointer {
+    if count + bytes > capacity { grow(count + bytes) }
+    return base + count
+  }
+
+  @inline(__always)
+  mutating func append(_ source: UnsafeRawBufferPointer) {
+    guard let start = source.baseAddress else { return }
+    reserve(source.count).copyMemory(from: start, byteCount: source.count)
+    count += source.count
+  }
+
+  private mutating func grow(_ wanted: Int) {
+    capacity = max(capacity * 2, wanted)
+    let grown = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+    grown.copyMemory(from: base, byteCount: count)
+    base.deallocate()
+    base = grown
+  }
+}
+
+/// Builds the payload of a data or index block: entries with shared prefixes, then where a search may begin, then the counts.
+///
+/// Sequences are stored as distances from the block's smallest, which is known only at its end, so entries wait in memory as they come and are
+/// encoded when the block is finished.
+struct BlockBuilder: ~Copyable {
+  /// An entry that waits: its fields, followed by the part of the key it does not share and by the value.
+  private struct Waiting {
+    var trailer: UInt64
+    var shared: UInt32
+    var unshared: UInt32
+    var valueBytes: UInt32
+    var sameKey: UInt32
+  }
+
+  private var waiting: RawBuffer
+  private var lastKey: RawBuffer
+  private var firstKey: RawBuffer
+  private let restartInterval: Int
+  /// Index entries have a value whatever their kind, which is that of the entry they stand for.
+  private let isIndex: Bool
+  private(set) var entryCount = 0
+  private(set) var tombstones = 0
+  private(set) var lastTrailer = Trailer(word: 0)
+  private(set) var minSequence = UInt64.max
+  private(set) var maxSequence: UInt64 = 0
+  /// About how long the payload will be.
+  private(set) var estimatedBytes = BlockView.tailBytes
+
+  init(restartInterval: Int, capacity: Int, isIndex: Bool = false) {
+    self.isIndex = isIndex
+    self.restartInterval = max(1, restartInterval)
+    waiting = RawBuffer(capacity: capacity * 2)
+    lastKey = RawBuffer(capacity: 256)
+    firstKey = RawBuffer(capacity: 256)
+  }
+
+  var isEmpty: Bool { entryCount == 0 }
+
+  /// The key added last.
+  var last: UnsafeRawBufferPointer { lastKey.bytes }
+
+  /// Adds an entry that comes after all before; the caller has checked that.
+  mutating func add(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ value: UnsafeRawBufferPointer) {
+    var shared = 0
+    var isSame = false
+    if entryCount == 0 {
+      firstKey.count = 0
+      firstKey.append(key)
+    } else {
+      let common = commonPrefix(lastKey.bytes, key)
+      isSame = common == key.count && common == lastKey.count
+      if entryCount % restartInterval != 0 { shared = common }
+    }
+    let suffix = UnsafeRawBufferPointer(rebasing: key[shared...])
+    let room = waiting.reserve(MemoryLayout<Waiting>.size)
+    room.storeBytes(
+      of: Waiting(
+        trailer: trailer.word, shared: UInt32(shared), unshared: UInt32(suffix.count), valueBytes: UInt32(value.count), sameKey: isSame ? 1 : 0),
+      as: Waiting.self)
+    waiting.count += MemoryLayout<Waiting>.size
+    waiting.append(suffix)
+    waiting.append(value)
+    lastKey.count = shared
+    lastKey.append(suffix)
+    entryCount += 1
+    lastTrailer = trailer
+    if trailer.kind == .deletion { tombstones += 1 }
+    minSequence = min(minSequence, trailer.sequence)
+    maxSequence = max(maxSequence, trailer.sequence)
+    estimatedBytes += 5 + suffix.count + value.count + (entryCount % restartInterval == 1 || restartInterval == 1 ? 10 : 0)
+  }
+
+  /// Encodes the block behind `output` and begins the next one.
+  mutating func finish(into output: inout RawBuffer) {
+    let start = output.count
+    let room = waiting.count + entryCount * 32 + BlockView.tailBytes
+    let base = output.reserve(room)
+    let prefix = entryCount == 0 ? 0 : min(commonPrefix(firstKey.bytes, lastKey.bytes), Int(UInt16.max))
+    let isWide = waiting.count + entryCount * 8 > Int(UInt16.max)
+    let width = isWide ? 4 : 2
+    let restarts = (entryCount + restartInterval - 1) / restartInterval
+    withUnsafeTemporaryAllocation(of: UInt64.self, capacity: max(1, restarts * 2)) { places in
+      var position = base
+      encodeEntries(at: &position, from: base, prefix: prefix, places)
+      for index in 0..<restarts {
+        if isWide {
+          position.storeBytes(of: UInt32(places[index * 2]).littleEndian, as: UInt32.self)
+        } else {
+          position.storeBytes(of: UInt16(places[index * 2]).littleEndian, as: UInt16.self)
+        }
+        position += width
+      }
+      for index in 0..<restarts {
+        position.storeBytes(of: places[index * 2 + 1].bigEndian, as: UInt64.self)
+        position += 8
+      }
+      position.storeBytes(of: (entryCount == 0 ? 0 : minSequence).littleEndian, toByteOffset: 0, as: UInt64.self)
+      position.storeBytes(of: UInt32(entryCount).littleEndian, toByteOffset: 8, as: UInt32.self)
+      position.storeBytes(of: UInt32(tombstones).littleEndian, toByteOffset: 12, as: UInt32.self)
+      position.storeBytes(of: UInt32(restarts).littleEndian, toByteOffset: 16, as: UInt32.self)
+      position.storeBytes(of: UInt16(prefix).littleEndian, toByteOffset: 20, as: UInt16.self)
+      position.storeBytes(of: UInt8(width), toByteOffset: 22, as: UInt8.self)
+      position.storeBytes(of: 0, toByteOffset: 23, as: UInt8.self)
+      output.count = start + (position - base) + BlockView.tailBytes
+    }
+    reset()
+  }
+
+  private func encodeEntries(
+    at position: inout UnsafeMutableRawPointer, from base: UnsafeMutableRawPointer, prefix: Int, _ places: UnsafeMutableBufferPointer<UInt64>
+  ) {
+    var source = UnsafeRawPointer(waiting.base)
+    for index in 0..<entryCount {
+      let entry = source.loadUnaligned(as: Waiting.self)
+      source += MemoryLayout<Waiting>.size
+      if index % restartInterval == 0 {
+        let key = UnsafeRawBufferPointer(start: source, count: Int(entry.unshared))
+        places[index / restartInterval * 2] = UInt64(position - base)
+        places[index / restartInterval * 2 + 1] = keyHead(UnsafeRawBufferPointer(rebasing: key[min(prefix, key.count)...]))
+      }
+      let trailer = Trailer(word: entry.trailer)
+      let kind = UInt8(truncatingIfNeeded: entry.trailer) & EntryTag.kindMask
+      writeVarint(UInt64(entry.shared), &position)
+      writeVarint(UInt64(entry.unshared), &position)
+      let isZero = trailer.sequence == 0
+      position.storeBytes(of: kind | (isZero ? EntryTag.zeroSequence : 0) | (entry.sameKey != 0 ? EntryTag.sameKey : 0), as: UInt8.self)
+      position += 1
+      if !isZero { writeVarint(trailer.sequence - minSequence, &position) }
+      if isIndex || kind != EntryKind.deletion.rawValue { writeVarint(UInt64(entry.valueBytes), &position) }
+      let bytes = Int(entry.unshared) + Int(entry.valueBytes)
+      position.copyMemory(from: source, byteCount: bytes)
+      position += bytes
+      source += bytes
+    }
+  }
+
+  private mutating func reset() {
+    waiting.count = 0
+    lastKey.count = 0
+    firstKey.count = 0
+    entryCount = 0
+    tombstones = 0
+    minSequence = .max
+    maxSequence = 0
+    estimatedBytes = BlockView.tailBytes
+  }
+}
+
+/// The byte after an entry's key lengths.
+enum EntryTag {
+  static let kindMask: UInt8 = 0x0F
+  /// The sequence is 0 and not stored.
+  static let zeroSequence: UInt8 = 0x10
+  /// The user key is that of the entry before.
+  static let sameKey: UInt8 = 0x20
+}
+
+/// How many bytes `a` and `b` begin with in common.
+func commonPrefix(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+  let limit = min(a.count, b.count)
+  guard limit > 0, let a = a.baseAddress, let b = b.baseAddress else { return 0 }
+  var index = 0
+  while index &+ 8 <= limit {
+    let difference = a.loadUnaligned(fromByteOffset: index, as: UInt64.self) ^ b.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+    if difference != 0 { return index &+ UInt64(littleEndian: difference).trailingZeroBitCount / 8 }
+    index &+= 8
+  }
+  while index < limit, a.load(fromByteOffset: index, as: UInt8.self) == b.load(fromByteOffset: index, as: UInt8.self) { index &+= 1 }
+  return index
+}
+
+@inline(__always)
+func writeVarint(_ value: UInt64, _ position: inout UnsafeMutableRawPointer) {
+  var value = value
+  while value >= 0x80 {
+    position.storeBytes(of: UInt8(truncatingIfNeeded: value) | 0x80, as: UInt8.self)
+    position += 1
+    value >>= 7
+  }
+  position.storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
+  position += 1
+}

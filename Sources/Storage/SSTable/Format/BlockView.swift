@@ -1,0 +1,250 @@
+import StrataBytes
+
+/// The payload of a data or index block, checked once when it was brought in and read without checks from then on.
+///
+/// ```
+/// entries | restart offsets (u16 or u32 each) | restart heads (u64 big-endian each) | tail of 24 bytes
+/// tail:  u64 smallest sequence, u32 entries, u32 tombstones, u32 restarts, u16 common prefix, u8 offset width, u8 zero
+/// entry: varint shared, varint unshared, u8 tag, varint sequence - smallest (unless the tag says 0), varint value length (kinds with a
+///        value), the key's unshared part, value
+/// ```
+/// A view borrows; whoever holds the block keeps it in place.
+struct BlockView {
+  static let tailBytes = 24
+
+  let base: UnsafeRawPointer
+  /// Where the entries end.
+  let entriesEnd: Int
+  let restarts: Int
+  let entryCount: Int
+  let tombstones: Int
+  let minSequence: UInt64
+  /// How many bytes all keys of the block begin with in common.
+  let prefix: Int
+  private let isWide: Bool
+  private let isIndex: Bool
+
+  /// An entry's fields; `suffix` and `value` are offsets in the block.
+  struct Entry {
+    var shared: Int
+    var unshared: Int
+    var trailer: Trailer
+    var suffix: Int
+    var valueBytes: Int
+    /// Where the next entry begins.
+    var next: Int
+    var value: Int { suffix &+ unshared }
+  }
+
+  /// The view of a payload whose every entry has been looked at, or the reason it is none.
+  static func checked(_ bytes: UnsafeRawBufferPointer, isIndex: Bool = false) -> (BlockView?, String) {
+    guard let view = BlockView(unchecked: bytes, isIndex: isIndex) else { return (nil, "its counts do not fit its length") }
+    var offset = 0
+    var keyBytes = 0
+    var count = 0
+    var restart = 0
+    while offset < view.entriesEnd {
+      guard let entry = view.decodeChecked(at: offset) else { return (nil, "entry \(count) is malformed") }
+      guard entry.shared <= keyBytes, entry.shared + entry.unshared <= TableLimits.keyBytes else { return (nil, "the key of entry \(count) is malformed") }
+      if restart < view.restarts, view.restartOffset(restart) == offset {
+        guard entry.shared == 0, entry.unshared >= view.prefix else { return (nil, "restart \(restart) is malformed") }
+        restart += 1
+      }
+      keyBytes = entry.shared + entry.unshared
+      offset = entry.next
+      count += 1
+    }
+    guard count == view.entryCount, restart == view.restarts, restart > 0 || count == 0 else { return (nil, "it holds \(count) entries and says \(view.entryCount)") }
+    guard count == 0 || view.restartOffset(0) == 0 else { return (nil, "its first entry is no restart") }
+    return (view, "")
+  }
+
+  /// The view of a payload that has been checked before; `nil` where the counts do not even fit.
+  @inline(__always)
+  init?(unchecked bytes: UnsafeRawBufferPointer, isIndex: Bool = false) {
+    guard bytes.count >= Self.tailBytes, let start = bytes.baseAddress else { return nil }
+    let tail = start + (bytes.count &- Self.tailBytes)
+    base = start
+    self.isIndex = isIndex
+    minSequence = UInt64(littleEndian: tail.loadUnaligned(as: UInt64.self))
+    entryCount = Int(UInt32(littleEndian: tail.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
+    tombstones = Int(UInt32(littleEndian: tail.loadUnaligned(fromByteOffset: 12, as: UInt32.self)))
+    restarts = Int(UInt32(littleEndian: tail.loadUnaligned(fromByteOffset: 16, as: UInt32.self)))
+    prefix = Int(UInt16(littleEndian: tail.loadUnaligned(fromByteOffset: 20, as: UInt16.self)))
+    let width = Int(tail.load(fromByteOffset: 22, as: UInt8.self))
+    guard width == 2 || width == 4 else { return nil }
+    isWide = width == 4
+    entriesEnd = bytes.count &- Self.tailBytes &- restarts &* (width &+ 8)  // 32-bit counts: far from overflowing
+    guard entriesEnd >= 0 else { return nil }
+  }
+
+  /// Where restart `index` begins.
+  @inline(__always)
+  func restartOffset(_ index: Int) -> Int {
+    let place = base + entriesEnd
+    return isWide
+      ? Int(UInt32(littleEndian: place.loadUnaligned(fromByteOffset: index &* 4, as: UInt32.self)))
+      : Int(UInt16(littleEndian: place.loadUnaligned(fromByteOffset: index &* 2, as: UInt16.self)))
+  }
+
+  @inline(__always)
+  private func restartHead(_ index: Int) -> UInt64 {
+    let heads = entriesEnd &+ restarts &* (isWide ? 4 : 2)
+    return UInt64(bigEndian: base.loadUnaligned(fromByteOffset: heads &+ index &* 8, as: UInt64.self))
+  }
+
+  /// The whole key of restart `index`.
+  @inline(__always)
+  func restartKey(_ index: Int) -> (key: UnsafeRawBufferPointer, trailer: Trailer) {
+    let entry = decode(at: restartOffset(index))
+    return (UnsafeRawBufferPointer(start: base + entry.suffix, count: entry.unshared), entry.trailer)
+  }
+
+  @inline(__always)
+  private func varint(_ offset: inout Int) -> UInt64 {
+    let first = base.load(fromByteOffset: offset, as: UInt8.self)
+    offset &+= 1
+    if first < 0x80 { return UInt64(first) }
+    return longVarint(first, &offset)
+  }
+
+  @inline(never)
+  private func longVarint(_ first: UInt8, _ offset: inout Int) -> UInt64 {
+    var value = UInt64(first & 0x7F)
+    var shift: UInt64 = 7
+    while true {
+      let byte = base.load(fromByteOffset: offset, as: UInt8.self)
+      offset &+= 1
+      value |= UInt64(byte & 0x7F) &<< shift  // at most ten bytes, as was checked
+      if byte < 0x80 { return value }
+      shift &+= 7
+    }
+  }
+
+  /// The entry at `offset`, which is one of a checked block.
+  @inline(__always)
+  func decode(at offset: Int) -> Entry {
+    var place = offset
+    let shared = Int(truncatingIfNeeded: varint(&place))
+    let unshared = Int(truncatingIfNeeded: varint(&place))
+    let tag = base.load(fromByteOffset: place, as: UInt8.self)
+    place &+= 1
+    let sequence = tag & EntryTag.zeroSequence == 0 ? varint(&place) &+ minSequence : 0
+    let kind = tag & EntryTag.kindMask
+    let valueBytes = kind != 0 || isIndex ? Int(truncatingIfNeeded: varint(&place)) : 0
+    return Entry(
+      shared: shared, unshared: unshared, trailer: Trailer(word: sequence << 8 | UInt64(kind)), suffix: place, valueBytes: valueBytes,
+      next: place &+ unshared &+ valueBytes)
+  }
+
+  /// As ``decode(at:)``, of bytes that may be anything.
+  private func decodeChecked(at offset: Int) -> Entry? {
+    var place = offset
+    func varint() -> UInt64? {
+      var value: UInt64 = 0
+      for index in 0..<10 {
+        guard place < entriesEnd else { return nil }
+        let byte = base.load(fromByteOffset: place, as: UInt8.self)
+        place += 1
+        if index == 9, byte > 1 { return nil }
+        value |= UInt64(byte & 0x7F) << UInt64(7 * index)
+        if byte < 0x80 { return value }
+      }
+      return nil
+    }
+    guard let shared = varint(), let unshared = varint(), place < entriesEnd else { return nil }
+    let tag = base.load(fromByteOffset: place, as: UInt8.self)
+    place += 1
+    guard let kind = EntryKind(rawValue: tag & EntryTag.kindMask), kind != .rangeDeletion || isIndex, tag & 0xC0 == 0 else { return nil }
+    var sequence: UInt64 = 0
+    if tag & EntryTag.zeroSequence == 0 {
+      guard let distance = varint() else { return nil }
+      let (sum, overflow) = distance.addingReportingOverflow(minSequence)
+      guard !overflow, sum <= Trailer.maxSequence else { return nil }
+      sequence = sum
+    }
+    var valueBytes: UInt64 = 0
+    if kind != .deletion || isIndex {
+      guard let length = varint() else { return nil }
+      valueBytes = length
+    }
+    let limit = UInt64(TableLimits.keyBytes)
+    guard shared <= limit, unshared <= limit, valueBytes <= UInt64(TableLimits.valueBytes) else { return nil }
+    guard Int(unshared) + Int(valueBytes) <= entriesEnd - place else { return nil }
+    return Entry(
+      shared: Int(shared), unshared: Int(unshared), trailer: Trailer(sequence, kind), suffix: place, valueBytes: Int(valueBytes),
+      next: place + Int(unshared) + Int(valueBytes))
+  }
+
+  // MARK: Searching
+
+  /// The last restart that begins at or before `offset`.
+  func restart(atOrBefore offset: Int) -> Int {
+    var low = 0
+    var high = restarts &- 1
+    while low < high {
+      let middle = (low &+ high &+ 1) >> 1
+      if restartOffset(middle) <= offset { low = middle } else { high = middle &- 1 }
+    }
+    return low
+  }
+
+  /// The last restart whose entry comes before (`key`, `trailer`), or the first one: where a scan for it begins.
+  @inline(__always)
+  func restart(before key: UnsafeRawBufferPointer, _ trailer: Trailer) -> Int {
+    // All keys share a prefix: a key that differs there lies before or behind all of them.
+    if prefix > 0 {
+      let shared = UnsafeRawBufferPointer(start: base + decode(at: 0).suffix, count: prefix)
+      let order = compare(UnsafeRawBufferPointer(start: key.baseAddress, count: min(prefix, key.count)), shared)
+      if order < 0 { return 0 }
+      if order > 0 { return restarts &- 1 }
+    }
+    let head = keyHead(UnsafeRawBufferPointer(start: key.baseAddress.map { $0 + prefix }, count: key.count &- prefix))
+    var low = 0
+    var high = restarts &- 1
+    // The answer is in low...high; entry `low` is known to come before, or is the first.
+    while low < high {
+      let middle = (low &+ high &+ 1) >> 1
+      let present = restartHead(middle)
+      let isBefore: Bool
+      if present != head {
+        isBefore = present < head
+      } else {
+        let (other, otherTrailer) = restartKey(middle)
+        let order = compare(other, key)
+        isBefore = order != 0 ? order < 0 : otherTrailer > trailer
+      }
+      if isBefore { low = middle } else { high = middle &- 1 }
+    }
+    return low
+  }
+
+  /// The first entry at or after (`key`, `trailer`): its offset, whether its user key is `key`, and its fields; `nil` where there is none.
+  ///
+  /// No key is put together: an entry that shares more with its predecessor than the predecessor does with `key` compares like it.
+  @inline(__always)
+  func firstEntry(notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer) -> (offset: Int, isKey: Bool, entry: Entry)? {
+    guard restarts > 0 else { return nil }
+    var offset = restartOffset(restart(before: key, trailer))
+    // How many bytes the entry before has in common with `key`; it comes before it.
+    var matched = 0
+    while offset < entriesEnd {
+      let entry = decode(at: offset)
+      if entry.shared <= matched {
+        let suffix = UnsafeRawBufferPointer(start: base + entry.suffix, count: entry.unshared)
+        let rest = UnsafeRawBufferPointer(start: key.baseAddress.map { $0 + entry.shared }, count: key.count &- entry.shared)
+        let common = commonPrefix(suffix, rest)
+        if common == suffix.count, common == rest.count {
+          if entry.trailer <= trailer { return (offset, true, entry) }
+          matched = key.count
+        } else if common == rest.count || (common < suffix.count && suffix[common] > rest[common]) {
+          return (offset, false, entry)
+        } else {
+          matched = entry.shared &+ common
+        }
+      }
+      offset = entry.next
+    }
+    return nil
+  }
+}

@@ -1,0 +1,70 @@
+import StrataBytes
+
+/// The encoding of ``TableMetadata``: the properties block of a table, and what a manifest says of it.
+///
+/// A sequence of fields, each u8 tag, varint length, bytes; numbers as varints. Tags a reader does not know are passed over, which lets later
+/// versions add facts; the file's own length and checksum are in a manifest's copy only.
+extension TableMetadata {
+  private enum Tag: UInt8, CaseIterable {
+    case fileID = 1, fileSize, entryCount, valueCount, deletionCount, rangeDeletionCount, mergeCount, smallestKey, smallestTrailer, largestKey,
+      largestTrailer, minSequence, maxSequence, rawKeyBytes, rawValueBytes, dataBlockCount, tombstoneDenseBlocks, fileChecksum, createdAt, level
+  }
+
+  /// Appends the encoding.
+  package func encode(to writer: inout ByteWriter) {
+    for (tag, path) in Self.numbers { Self.write(tag, self[keyPath: path], &writer) }
+    for (tag, key) in [(Tag.smallestKey, smallest.userKey), (.largestKey, largest.userKey)] {
+      writer.writeUInt8(tag.rawValue)
+      writer.writeLengthPrefixed(key)
+    }
+    Self.write(.smallestTrailer, smallest.trailer.word, &writer)
+    Self.write(.largestTrailer, largest.trailer.word, &writer)
+    Self.write(.fileChecksum, UInt64(fileChecksum), &writer)
+    Self.write(.level, UInt64(level), &writer)
+  }
+
+  private static func write(_ tag: Tag, _ value: UInt64, _ writer: inout ByteWriter) {
+    var number = ByteWriter()
+    number.writeVarint64(value)
+    writer.writeUInt8(tag.rawValue)
+    writer.writeLengthPrefixed(number.bytes)
+  }
+
+  // Key paths are immutable and hold nothing.
+  private nonisolated(unsafe) static let numbers: [(Tag, WritableKeyPath<TableMetadata, UInt64>)] = [
+    (.fileID, \.fileID), (.fileSize, \.fileSize), (.entryCount, \.entryCount), (.valueCount, \.valueCount), (.deletionCount, \.deletionCount),
+    (.rangeDeletionCount, \.rangeDeletionCount), (.mergeCount, \.mergeCount), (.minSequence, \.minSequence), (.maxSequence, \.maxSequence),
+    (.rawKeyBytes, \.rawKeyBytes), (.rawValueBytes, \.rawValueBytes), (.dataBlockCount, \.dataBlockCount),
+    (.tombstoneDenseBlocks, \.tombstoneDenseBlocks), (.createdAt, \.createdAt),
+  ]
+
+  /// Reads what ``encode(to:)`` wrote, all that `reader` has left.
+  package init(from reader: inout ByteReader) throws(DecodeError) {
+    self.init(fileID: 0)
+    while !reader.isAtEnd {
+      let tag = Tag(rawValue: try reader.readUInt8())
+      let length = Int(try reader.readVarint32())
+      let at = reader.offset
+      var field = ByteReader(try reader.readBytes(length), base: at)
+      guard let tag else { continue }
+      if tag == .smallestKey || tag == .largestKey {
+        guard length <= TableLimits.keyBytes else { throw .limitExceeded(at: at, field: "key length", limit: TableLimits.keyBytes) }
+        let key = field.readRest().withUnsafeBytes { [UInt8]($0) }
+        if tag == .smallestKey { smallest.userKey = key } else { largest.userKey = key }
+        continue
+      }
+      let number = try field.readVarint64()
+      if let path = Self.numbers.first(where: { $0.0 == tag })?.1 {
+        self[keyPath: path] = number
+      } else if tag == .smallestTrailer {
+        smallest.trailer = Trailer(word: number)
+      } else if tag == .largestTrailer {
+        largest.trailer = Trailer(word: number)
+      } else if tag == .fileChecksum {
+        fileChecksum = UInt32(truncatingIfNeeded: number)
+      } else if tag == .level {
+        level = UInt8(truncatingIfNeeded: number)
+      }
+    }
+  }
+}

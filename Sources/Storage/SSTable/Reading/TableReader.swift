@@ -1,0 +1,235 @@
+import StrataBytes
+public import StrataDisk
+import StrataFilters
+public import SystemPackage
+
+/// An open table: immutable, safe to read from any number of threads.
+///
+/// In memory stay the footer, the top of the index, the filter and the range deletions (``residentBytes``); data blocks and the lower index come
+/// through the cache. A damaged block makes the reads that need it throw `.corruptBlock`; all others go on.
+public final class TableReader: Sendable {
+  /// What is known of the table.
+  public let metadata: TableMetadata
+  /// The table's range deletions, within its bounds.
+  public let rangeTombstones: RangeTombstones
+  /// Bytes this object keeps outside the cache.
+  public let residentBytes: Int
+  /// The table's file.
+  public var path: FilePath { source.path }
+
+  let source: BlockSource
+  let cache: BlockCache?
+  /// The block with the index, or with the index of its parts.
+  let topIndex: BlockPin
+  let hasTwoLevels: Bool
+  private let filterBlock: BlockPin?
+  private let filter: FilterProbe?
+
+  private init(
+    _ source: BlockSource, _ cache: BlockCache?, _ metadata: TableMetadata, _ ranges: RangeTombstones, topIndex: BlockPin, levels: UInt8,
+    filter: BlockPin?, hashes: UInt8
+  ) {
+    self.source = source
+    self.cache = cache
+    self.metadata = metadata
+    self.topIndex = topIndex
+    rangeTombstones = ranges
+    hasTwoLevels = levels == 2
+    filterBlock = filter
+    self.filter = filter.map { FilterProbe(bits: $0.payload, hashCount: Int(hashes)) }
+    residentBytes = topIndex.payload.count + (filter?.payload.count ?? 0) + ranges.fragments.reduce(256) { $0 + $1.start.count + $1.end.count + 64 }
+  }
+
+  deinit {
+    topIndex.release()
+    filterBlock?.release()
+    try? source.file.close()
+  }
+
+  /// Opens the table at `path`.
+  ///
+  /// Reads head, footer, properties, top index, filter and range deletions, and no data.
+  /// - Parameters:
+  ///   - expected: what a manifest says of the table; compared with what the table says of itself.
+  ///   - databaseID: whose table it must be; `nil` accepts any.
+  ///   - cache: where blocks are kept; `nil` reads each block anew.
+  /// - Throws: `.notATable`, `.unsupportedFormat`, `.truncated`, `.foreignTable`, `.corruptBlock`, `.disk`.
+  public static func open(
+    _ path: FilePath, expected: TableMetadata? = nil, databaseID: (UInt64, UInt64)? = nil, cache: BlockCache? = nil, on fileSystem: any FileSystem
+  ) throws(TableError) -> TableReader {
+    let (file, size) = try openFile(path, fileSystem)
+    do throws(TableError) {
+      if let expected, size != expected.fileSize { throw .truncated(path, expected: expected.fileSize, actual: size) }
+      guard size >= UInt64(TableFormat.headBytes + TableFormat.footerBytes) else {
+        throw .notATable(path, reason: "\(size) bytes are less than head and footer of a table")
+      }
+      let headBytes = try bytes(file, path, at: 0, count: TableFormat.headBytes)
+      let head = try TableFormat.decodeHead(headBytes, path)
+      let end = size - UInt64(TableFormat.footerBytes)
+      let footer = try TableFormat.decodeFooter(bytes(file, path, at: end, count: TableFormat.footerBytes), head: headBytes, path)
+      guard footer.fileBytes == size else { throw .truncated(path, expected: footer.fileBytes, actual: size) }
+      if let databaseID, databaseID != head.databaseID { throw .foreignTable(path, reason: "it was written by another database") }
+      if let expected, expected.fileID != head.fileID { throw .foreignTable(path, reason: "it is table \(head.fileID), not \(expected.fileID)") }
+      return try load(BlockSource(file: file, path: path, fileID: head.fileID, end: end), footer, expected, cache)
+    } catch {
+      try? file.close()
+      throw error
+    }
+  }
+
+  private static func openFile(_ path: FilePath, _ fileSystem: any FileSystem) throws(TableError) -> (any File, UInt64) {
+    do throws(DiskError) {
+      let file = try fileSystem.open(path, .read)
+      return (file, try file.size())
+    } catch { throw .disk(error) }
+  }
+
+  private static func bytes(_ file: any File, _ path: FilePath, at offset: UInt64, count: Int) throws(TableError) -> [UInt8] {
+    do throws(DiskError) { return try file.readExactly(at: offset, count: count) } catch { throw .disk(error) }
+  }
+
+  private static func load(
+    _ source: BlockSource, _ footer: TableFormat.Footer, _ expected: TableMetadata?, _ cache: BlockCache?
+  ) throws(TableError) -> TableReader {
+    let properties = try source.read(footer.properties, .properties)
+    defer { properties.release() }
+    var metadata: TableMetadata
+    do throws(DecodeError) {
+      var reader = ByteReader(properties.payload.bytes)
+      metadata = try TableMetadata(from: &reader)
+    } catch {
+      throw .corruptBlock(source.path, offset: footer.properties.offset, kind: BlockKind.properties.name, reason: "\(error)")
+    }
+    metadata.fileSize = footer.fileBytes
+    metadata.fileChecksum = expected?.fileChecksum ?? 0
+    if let expected, expected.level != metadata.level { metadata.level = expected.level }
+    guard metadata.entryCount == footer.entryCount, expected.map({ $0.entryCount == metadata.entryCount }) ?? true else {
+      throw .foreignTable(source.path, reason: "it holds \(metadata.entryCount) entries and is known with another number")
+    }
+    let ranges = try rangeTombstones(source, footer)
+    let top = try source.read(footer.index, .topIndex)
+    var filter: BlockPin?
+    do throws(TableError) {
+      if footer.filter.offset != 0 {
+        let pin = try source.read(footer.filter, .filter)
+        filter = pin
+        guard pin.payload.count >= 64, pin.payload.count % 64 == 0, (1...30).contains(footer.filterHashes) else {
+          throw .corruptBlock(source.path, offset: footer.filter.offset, kind: BlockKind.filter.name, reason: "it is no filter")
+        }
+      }
+    } catch {
+      top.release()
+      filter?.release()
+      throw error
+    }
+    return TableReader(
+      source, cache, metadata, ranges, topIndex: top, levels: footer.indexLevels, filter: filter, hashes: footer.filterHashes)
+  }
+
+  private static func rangeTombstones(_ source: BlockSource, _ footer: TableFormat.Footer) throws(TableError) -> RangeTombstones {
+    guard footer.rangeDeletions.offset != 0 else { return .none }
+    let pin = try source.read(footer.rangeDeletions, .rangeDeletions)
+    defer { pin.release() }
+    do throws(DecodeError) { return try RangeTombstones(decoding: pin.payload.bytes) } catch {
+      throw .corruptBlock(source.path, offset: footer.rangeDeletions.offset, kind: BlockKind.rangeDeletions.name, reason: "\(error)")
+    }
+  }
+
+  // MARK: Blocks
+
+  /// A block through the cache, pinned for the caller.
+  @inline(__always)
+  func block(_ handle: BlockHandle, _ kind: BlockKind) throws(TableError) -> BlockPin {
+    guard let cache else { return try source.read(handle, kind) }
+    if let pin = cache.block(source.fileID, handle.offset) { return pin }
+    return cache.keep(try source.read(handle, kind))
+  }
+
+  func view(_ pin: BlockPin, isIndex: Bool = false) throws(TableError) -> BlockView {
+    // Cannot fail for a payload that was checked when it was brought in.
+    guard let view = BlockView(unchecked: pin.payload, isIndex: isIndex) else {
+      throw .corruptBlock(source.path, offset: pin.slab.pointee.offset, kind: "block", reason: "its counts do not fit its length")
+    }
+    return view
+  }
+
+  // MARK: Point reads
+
+  /// `false`: surely no entry has a key of this ``FilterHash``. `true`: perhaps. One cache line.
+  public func mayContain(hash: UInt64) -> Bool { filter?.mayContain(hash: hash) ?? true }
+
+  /// Adds to `lookup` what the table holds of `key` at or below `sequence`: nothing, a value, a deletion, operands, a covering range deletion.
+  ///
+  /// One filter probe, one search of the index, one of a block; neither allocates nor counts references once the blocks are cached.
+  /// - Parameter hash: the key's ``FilterHash``.
+  /// - Throws: `.corruptBlock`, `.disk`; the lookup is then as it was, but for a covering range deletion.
+  public func lookup(_ key: UnsafeRawBufferPointer, hash: UInt64, atOrBelow sequence: UInt64, into lookup: inout PointLookup) throws(TableError) {
+    if !rangeTombstones.isEmpty { lookup.cover(rangeTombstones.coveringSequence(key, atOrBelow: sequence)) }
+    if let filter, !filter.mayContain(hash: hash) { return }
+    let trailer = Trailer.newest(atOrBelow: sequence)
+    guard let handle = try dataBlock(key, trailer) else { return }
+    let pin = try block(handle, .data)
+    defer { pin.release() }
+    let view = try view(pin)
+    guard let found = view.firstEntry(notBefore: key, trailer) else { return }
+    guard found.isKey else { return }
+    let entry = found.entry
+    if lookup.take(entry.trailer, UnsafeRawBufferPointer(start: view.base + entry.value, count: entry.valueBytes), pinning: pin) { return }
+    try collect(key, after: entry.trailer, into: &lookup)
+  }
+
+  /// The handle of the data block where the first entry at or after (`key`, `trailer`) is, if any is.
+  @inline(__always)
+  private func dataBlock(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) -> BlockHandle? {
+    let top = try view(topIndex, isIndex: true)
+    guard let found = top.firstEntry(notBefore: key, trailer) else { return nil }
+    let handle = try handle(top, found.entry)
+    guard hasTwoLevels else { return handle }
+    let pin = try block(handle, .index)
+    defer { pin.release() }
+    let part = try view(pin, isIndex: true)
+    guard let inner = part.firstEntry(notBefore: key, trailer) else { return nil }
+    return try self.handle(part, inner.entry)
+  }
+
+  @inline(__always)
+  func handle(_ view: BlockView, _ entry: BlockView.Entry) throws(TableError) -> BlockHandle {
+    guard let handle = BlockSummary.handle(UnsafeRawBufferPointer(start: view.base + entry.value, count: entry.valueBytes)) else {
+      throw .corruptBlock(source.path, offset: 0, kind: "index", reason: "an entry names no block")
+    }
+    return handle
+  }
+
+  /// The older versions of a key whose newest is an operand.
+  private func collect(_ key: UnsafeRawBufferPointer, after trailer: Trailer, into lookup: inout PointLookup) throws(TableError) {
+    guard trailer.word > 0 else { return }
+    let cursor = cursor()
+    try cursor.seek(key, Trailer(word: trailer.word - 1))
+    while cursor.isValid, cursor.entry.key.count == key.count, compare(cursor.entry.key, key) == 0 {
+      if lookup.take(cursor.entry.trailer, cursor.entry.value, pinning: cursor.blockPin) { return }
+      try cursor.next()
+    }
+  }
+
+  /// The newest entry of `key` at or below `sequence`, which may be a deletion or an operand; `nil` where the table has none. The entry's bytes are
+  /// valid during the call. Range deletions are not looked at.
+  public func get<Result>(
+    _ key: UnsafeRawBufferPointer, atOrBelow sequence: UInt64 = Trailer.maxSequence, _ body: (Trailer, UnsafeRawBufferPointer) -> Result
+  ) throws(TableError) -> Result? {
+    if let filter, !filter.mayContain(hash: FilterHash.hash64(key)) { return nil }
+    let trailer = Trailer.newest(atOrBelow: sequence)
+    guard let handle = try dataBlock(key, trailer) else { return nil }
+    let pin = try block(handle, .data)
+    defer { pin.release() }
+    let view = try view(pin)
+    guard let found = view.firstEntry(notBefore: key, trailer), found.isKey else { return nil }
+    return body(found.entry.trailer, UnsafeRawBufferPointer(start: view.base + found.entry.value, count: found.entry.valueBytes))
+  }
+
+  // MARK: Cursors
+
+  /// A cursor over all entries.
+  /// - Parameters:
+  ///   - fillCache: `false` reads past the cache and in long pieces, for compactions and other passes over everything.
+  public func cursor(fillCache: Bool = true) -> TableCursor { TableCursor(self, fillCache: fillCache) }
+}

@@ -1,0 +1,158 @@
+import StrataBytes
+
+/// What an index says of a data block.
+struct BlockSummary {
+  var handle: BlockHandle
+  var entries: Int
+  var tombstones: Int
+  var minSequence: UInt64
+  var maxSequence: UInt64
+
+  /// The value of an index entry: offset, stored length, entries, tombstones, smallest and largest sequence, as varints.
+  func encode(into bytes: UnsafeMutableRawPointer) -> Int {
+    var position = bytes
+    writeVarint(handle.offset, &position)
+    writeVarint(UInt64(handle.storedBytes), &position)
+    writeVarint(UInt64(entries), &position)
+    writeVarint(UInt64(tombstones), &position)
+    writeVarint(minSequence, &position)
+    writeVarint(maxSequence, &position)
+    return position - bytes
+  }
+
+  static let encodedBytes = 60
+
+  /// The handle at the beginning of an index entry's value; the rest is for those who pass blocks over.
+  @inline(__always)
+  static func handle(_ value: UnsafeRawBufferPointer) -> BlockHandle? {
+    var reader = VarintReader(value)
+    guard let offset = reader.next(), let stored = reader.next(), let bytes = UInt32(exactly: stored) else { return nil }
+    return BlockHandle(offset: offset, storedBytes: bytes)
+  }
+
+  static func decode(_ value: UnsafeRawBufferPointer) -> BlockSummary? {
+    var reader = VarintReader(value)
+    guard let offset = reader.next(), let stored = reader.next(), let bytes = UInt32(exactly: stored), let entries = reader.next(),
+      let tombstones = reader.next(), let least = reader.next(), let most = reader.next()
+    else { return nil }
+    return BlockSummary(
+      handle: BlockHandle(offset: offset, storedBytes: bytes), entries: Int(clamping: entries), tombstones: Int(clamping: tombstones),
+      minSequence: least, maxSequence: most)
+  }
+}
+
+/// Reads varints from bytes that may be anything.
+struct VarintReader {
+  private let bytes: UnsafeRawBufferPointer
+  private var position = 0
+
+  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+  @inline(__always)
+  mutating func next() -> UInt64? {
+    var value: UInt64 = 0
+    var shift: UInt64 = 0
+    while position < bytes.count, shift < 64 {
+      let byte = bytes[position]
+      position += 1
+      value |= UInt64(byte & 0x7F) << shift
+      if byte < 0x80 { return value }
+      shift += 7
+    }
+    return nil
+  }
+}
+
+/// Builds the index while the data blocks are written. The separator of a block is decided when the key behind it is known: the shortest one that
+/// is not below the block's last key and below the next block's first.
+struct IndexBuilder: ~Copyable {
+  private var block: BlockBuilder
+  private var top: BlockBuilder
+  private let partitionBytes: Int
+  private(set) var partitions: [(handle: BlockHandle, key: [UInt8], trailer: Trailer)] = []
+  private var pending: BlockSummary?
+  private var pendingTrailer = Trailer(word: 0)
+  private var last = RawBuffer(capacity: 256)
+
+  init(partitionBytes: Int) {
+    self.partitionBytes = max(256, partitionBytes)
+    block = BlockBuilder(restartInterval: 1, capacity: 4096, isIndex: true)
+    top = BlockBuilder(restartInterval: 1, capacity: 256, isIndex: true)
+  }
+
+  var isPending: Bool { pending != nil }
+  var isFull: Bool { block.estimatedBytes >= partitionBytes }
+  var hasEntries: Bool { !block.isEmpty }
+  var estimatedBytes: Int { block.estimatedBytes + partitions.count * (partitionBytes + 48) }
+
+  /// The last key of the last data block.
+  var lastKey: UnsafeRawBufferPointer { last.bytes }
+
+  mutating func keepLast(_ key: UnsafeRawBufferPointer) {
+    last.count = 0
+    last.append(key)
+  }
+
+  /// Notes a block whose last key is ``lastKey``.
+  mutating func add(_ summary: BlockSummary, _ trailer: Trailer) {
+    pending = summary
+    pendingTrailer = trailer
+  }
+
+  /// Writes the entry of the block noted last, with a separator below `next`, the next block's first key.
+  mutating func resolve(before next: UnsafeRawBufferPointer?) {
+    guard let summary = pending else { return }
+    pending = nil
+    let key = last.bytes
+    if let next, let length = Self.separatorLength(key, next) {
+      // A prefix of the key with its last byte raised: above every version of the key.
+      withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { room in
+        room.copyMemory(from: UnsafeRawBufferPointer(rebasing: key[..<length]))
+        room[length - 1] += 1
+        add(UnsafeRawBufferPointer(room), Trailer(0, .value), summary)
+      }
+    } else {
+      add(key, pendingTrailer, summary)
+    }
+  }
+
+  private mutating func add(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ summary: BlockSummary) {
+    withUnsafeTemporaryAllocation(byteCount: BlockSummary.encodedBytes, alignment: 1) { room in
+      guard let base = room.baseAddress else { return }
+      let count = summary.encode(into: base)
+      block.add(key, trailer, UnsafeRawBufferPointer(start: base, count: count))
+    }
+  }
+
+  /// How long a prefix of `key` with its last byte raised lies between `key` and `next`; `nil` where none does.
+  static func separatorLength(_ key: UnsafeRawBufferPointer, _ next: UnsafeRawBufferPointer) -> Int? {
+    let common = commonPrefix(key, next)
+    guard common < key.count, common < next.count, key[common] < 0xFF else { return nil }
+    let raised = key[common] + 1
+    if raised < next[common] || (raised == next[common] && next.count > common + 1) { return common + 1 }
+    return nil
+  }
+
+  /// Ends the present partition, and gives its last separator.
+  mutating func finishPartition(into output: inout RawBuffer) -> ([UInt8], Trailer) {
+    resolve(before: nil)
+    let key = [UInt8](block.last)
+    let trailer = block.isEmpty ? Trailer(word: 0) : block.lastTrailer
+    block.finish(into: &output)
+    return (key, trailer)
+  }
+
+  mutating func addPartition(_ handle: BlockHandle, _ key: [UInt8], _ trailer: Trailer) { partitions.append((handle, key, trailer)) }
+
+  mutating func finishTop(into output: inout RawBuffer) {
+    for part in partitions {
+      let summary = BlockSummary(handle: part.handle, entries: 0, tombstones: 0, minSequence: 0, maxSequence: Trailer.maxSequence)
+      withUnsafeTemporaryAllocation(byteCount: BlockSummary.encodedBytes, alignment: 1) { room in
+        guard let base = room.baseAddress else { return }
+        let count = summary.encode(into: base)
+        part.key.withUnsafeBytes { top.add($0, part.trailer, UnsafeRawBufferPointer(start: base, count: count)) }
+      }
+    }
+    top.finish(into: &output)
+  }
+}
