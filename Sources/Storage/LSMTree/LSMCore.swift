@@ -36,6 +36,8 @@ final class LSMCore: Sendable {
   let pressureWord = Atomic<UInt64>(0)
   /// 1 + the version before which history may be gone; 0 where only snapshots keep history.
   let historyWord: Atomic<UInt64>
+  /// Why a replay stopped, on its way out through the decoder.
+  let replayFailure: Monitor<LSMError?> = Monitor(nil)
   let events: EventHub
   let work: Monitor<WorkState>
 
@@ -59,7 +61,7 @@ final class LSMCore: Sendable {
     ring = PublicationRing(visible: parts.lastSequence)
     commit = Monitor(
       CommitState(
-        lastSequence: parts.lastSequence, lastLogged: 0, lastLog: parts.log.lastSequence,
+        lastSequence: parts.lastSequence, lastLogged: 0, lastLog: 0,
         nextLogCheck: UInt64(max(1, parts.options.maxLogBytes / 4))))
     defaultKeyspace = parts.defaultKeyspace
     keyspaces = Monitor(parts.keyspaces)

@@ -8,14 +8,11 @@ final class LevelCursor: Cursor {
   private let fillCache: Bool
   private var table = -1
   private var cursor: TableCursor?
-  /// Told of a table whose block is damaged.
-  private let damage: (TableHandle, TableError) -> Void
 
-  init(_ run: SortedRun, bounds: KeyBounds, fillCache: Bool, damage: @escaping (TableHandle, TableError) -> Void) {
+  init(_ run: SortedRun, bounds: KeyBounds, fillCache: Bool) {
     self.run = run
     self.bounds = bounds
     self.fillCache = fillCache
-    self.damage = damage
   }
 
   private func open(_ index: Int) -> TableCursor? {
@@ -35,15 +32,10 @@ final class LevelCursor: Cursor {
   /// Moves within the open table and takes over what its cursor stands on.
   @inline(__always)
   private func move(_ cursor: TableCursor, _ body: (TableCursor) throws(TableError) -> Void) throws(TableError) {
-    do throws(TableError) {
-      try body(cursor)
-      entry = cursor.entry
-      isValid = cursor.isValid
-    } catch {
-      isValid = false
-      if table >= 0 { damage(run.tables[table], error) }
-      throw error
-    }
+    isValid = false
+    try body(cursor)
+    entry = cursor.entry
+    isValid = cursor.isValid
   }
 
   /// Goes on in the tables that follow until one has an entry. None beyond the upper bound is opened.

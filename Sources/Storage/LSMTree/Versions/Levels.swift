@@ -1,4 +1,5 @@
 import StrataBytes
+import StrataJobs
 import StrataSSTable
 
 /// The tables of a keyspace, as of one edit. Immutable; shared by all versions between two changes of it.
@@ -14,6 +15,7 @@ final class Levels: @unchecked Sendable {
   let runs: [SortedRun]
   let runPointers: UnsafeMutablePointer<Unmanaged<SortedRun>>
   let runCount: Int
+  private let ranges: Monitor<RangeTombstones?>
 
   /// - Parameter tables: in any order; each says its level.
   init(_ tables: [TableHandle]) {
@@ -26,11 +28,22 @@ final class Levels: @unchecked Sendable {
     }
     runs = subLevels + deeper.filter { $0.count > 0 }
     runCount = runs.count
+    ranges = Monitor(tables.contains { !$0.reader.rangeTombstones.isEmpty } ? nil : RangeTombstones.none)
     runPointers = .allocate(capacity: max(1, runs.count))
     for (index, run) in runs.enumerated() { (runPointers + index).initialize(to: .passUnretained(run)) }
   }
 
   deinit { runPointers.deallocate() }
+
+  /// The range deletions of all tables as one; put together when first asked for.
+  func rangeTombstones() -> RangeTombstones {
+    ranges.withLock { ranges in
+      if let ranges { return ranges }
+      let all = RangeTombstones(tables.flatMap { $0.reader.rangeTombstones.deletions })
+      ranges = all
+      return all
+    }
+  }
 
   static func isOlder(_ a: TableMetadata, _ b: TableMetadata) -> Bool {
     (a.maxSequence, a.minSequence, a.fileID) < (b.maxSequence, b.minSequence, b.fileID)
