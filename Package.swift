@@ -40,6 +40,9 @@ let blocks: [Target] = [
   block("Core", "Simulation", ["StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
+  block(
+    "Storage", "LSMTree",
+    ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
@@ -60,6 +63,12 @@ let blockTests: [Target] = [
   tests(
     "Storage", "SSTable",
     ["StrataSSTable", "StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", "StrataNodes", "StrataSimulation", system]),
+  tests(
+    "Storage", "LSMTree",
+    [
+      "StrataLSMTree", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSSTable", "StrataSimulation", "StrataWriteAheadLog",
+      system,
+    ]),
   tests(
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],

@@ -36,6 +36,7 @@ final class LSMCore: Sendable {
   let pressureWord = Atomic<UInt64>(0)
   /// 1 + the version before which history may be gone; 0 where only snapshots keep history.
   let historyWord: Atomic<UInt64>
+  let isClosed = Atomic<Bool>(false)
   /// Why a replay stopped, on its way out through the decoder.
   let replayFailure: Monitor<LSMError?> = Monitor(nil)
   let events: EventHub

@@ -29,7 +29,7 @@ public struct LSMStatistics: Sendable {
   /// Bytes tables keep in memory outside the cache.
   public var tableMemoryBytes: Int = 0
   /// The block cache.
-  public var cache = BlockCache.Statistics()
+  public var cache: BlockCache.Statistics
   /// Snapshots held, and the age of the oldest.
   public var snapshots = 0
   public var oldestSnapshotAge = Duration.zero
@@ -49,6 +49,23 @@ public struct LSMStatistics: Sendable {
   /// Bytes written to tables and log for each byte of the user; 0 before the first.
   public var writeAmplification: Double {
     userBytes == 0 ? 0 : Double(flushedBytes + compactionWrittenBytes + log.bytesWritten) / Double(userBytes)
+  }
+}
+
+/// A flush or compaction that has written its tables.
+struct FinishedMerge {
+  var report: MergeReport
+  var bytesOut: UInt64
+  var level: Int
+  var isFlush: Bool
+  var nanoseconds: UInt64
+
+  init(_ report: MergeReport, _ outputs: [TableMetadata], level: Int, isFlush: Bool, nanoseconds: UInt64) {
+    self.report = report
+    bytesOut = outputs.reduce(0) { $0 + $1.fileSize }
+    self.level = level
+    self.isFlush = isFlush
+    self.nanoseconds = nanoseconds
   }
 }
 
@@ -77,20 +94,19 @@ final class Counters: Sendable {
     stalls.add(1, ordering: .relaxed)
   }
 
-  func add(_ report: MergeReport?, level: Int, isFlush: Bool, nanoseconds: UInt64) {
-    guard let report else { return }
+  func add(_ merge: FinishedMerge) {
     work.withLock { work in
-      if isFlush {
+      if merge.isFlush {
         work.flushes += 1
-        work.flushedBytes += report.bytesOut
+        work.flushedBytes += merge.bytesOut
       } else {
         work.compactions += 1
-        work.read += report.bytesIn
-        work.written += report.bytesOut
-        let rate = Double(report.bytesIn) * 1e9 / Double(max(1, nanoseconds))
+        work.read += merge.report.bytesIn
+        work.written += merge.bytesOut
+        let rate = Double(merge.report.bytesIn) * 1e9 / Double(max(1, merge.nanoseconds))
         work.drainRate = work.drainRate == 0 ? rate : work.drainRate * 0.8 + rate * 0.2
       }
-      work.byLevel[level] += report.bytesOut
+      work.byLevel[merge.level] += merge.bytesOut
     }
   }
 

@@ -17,8 +17,6 @@ struct Compaction: Sendable {
   var inputs: [TableHandle]
   var outputLevel: Int
   var reason: String
-  /// Where outputs end at the latest, so that none overlaps too much of the level below.
-  var splitPoints: [[UInt8]] = []
 }
 
 /// Merges tables of a keyspace into tables of one level: one edit adds the outputs and removes the inputs, so that a crash leaves either.
@@ -61,15 +59,16 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
       return .done
     }
     if merge == nil {
-      merge = begin()
+      merge = try begin()
       return .progress(bytes: 0)
     }
     var outputs: [TableMetadata] = []
     do throws(TableError) {
-      if case .progress(let bytes)? = try merge?.step(budgetBytes: budget) { return .progress(bytes: bytes) }
+      if case .progress(let bytes)? = try merge?.step(budget: budget) { return .progress(bytes: bytes) }
       outputs = try merge?.finish() ?? []
     } catch { throw LSMError(error) }
-    core.counters.add(merge?.report, level: plan.outputLevel, isFlush: false, nanoseconds: MonotonicClock.now() &- began)
+    let took = MonotonicClock.now() &- began
+    if let merge { core.counters.add(FinishedMerge(merge.report, outputs, level: plan.outputLevel, isFlush: false, nanoseconds: took)) }
     merge = nil
     do throws(LSMError) { try install(outputs, moves: false) } catch {
       core.discard(outputs)
@@ -78,17 +77,19 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
     return .done
   }
 
-  private func begin() -> TableMerge {
+  private func begin() throws(LSMError) -> TableMerge {
     let base = plan.keyspace.version.levels.tables
     let inputs = Set(plan.inputs.map(\.metadata.fileID))
     var others = base.map(\.metadata)
     others.removeAll { inputs.contains($0.fileID) }
-    let isLast = !others.contains { $0.level > plan.outputLevel }
-    return TableMerge(
-      inputs: plan.inputs.map { $0.reader.cursor(fillCache: false) },
-      rangeDeletions: RangeTombstones(plan.inputs.flatMap { $0.reader.rangeTombstones.deletions }),
-      output: core.output(plan.keyspace, level: UInt8(plan.outputLevel), last: isLast),
-      gc: core.garbagePolicy(plan.keyspace, others: others))
+    var output = core.output(plan.keyspace, level: UInt8(plan.outputLevel))
+    output.grandparents = others.filter { Int($0.level) == plan.outputLevel + 1 }.sorted { $0.smallest < $1.smallest }
+    do throws(TableError) {
+      return try TableMerge(
+        plan.inputs.map { $0.reader.cursor(fillCache: false) },
+        ranges: RangeTombstones(plan.inputs.flatMap { $0.reader.rangeTombstones.deletions }), to: output,
+        core.garbagePolicy(plan.keyspace, others: others), on: core.fileSystem)
+    } catch { throw LSMError(error) }
   }
 
   private func install(_ outputs: [TableMetadata], moves: Bool) throws(LSMError) {

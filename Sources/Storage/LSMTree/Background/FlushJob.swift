@@ -55,7 +55,7 @@ final class FlushJob: LSMJob, @unchecked Sendable {
       return .progress(bytes: 0)
     }
     do throws(TableError) {
-      if case .progress(let bytes)? = try merge?.step(budgetBytes: budget) { return .progress(bytes: bytes) }
+      if case .progress(let bytes)? = try merge?.step(budget: budget) { return .progress(bytes: bytes) }
     } catch { throw LSMError(error) }
     try install()
     return .done
@@ -63,16 +63,19 @@ final class FlushJob: LSMJob, @unchecked Sendable {
 
   private func begin() throws(LSMError) -> TableMerge {
     let newestFirst = sealed.reversed().map(\.memtable)
-    let base = keyspace.version.levels
-    return TableMerge(
-      inputs: newestFirst.map { $0.cursor() }, rangeDeletions: RangeTombstones(newestFirst.flatMap(\.rangeDeletions)),
-      output: core.output(keyspace, level: 0, last: false), gc: core.garbagePolicy(keyspace, others: base.tables.map(\.metadata)))
+    let policy = core.garbagePolicy(keyspace, others: keyspace.version.levels.tables.map(\.metadata))
+    do throws(TableError) {
+      return try TableMerge(
+        newestFirst.map { $0.cursor() }, ranges: RangeTombstones(newestFirst.flatMap(\.rangeDeletions)), to: core.output(keyspace, level: 0),
+        policy, on: core.fileSystem)
+    } catch { throw LSMError(error) }
   }
 
   private func install() throws(LSMError) {
     let outputs: [TableMetadata]
     do throws(TableError) { outputs = try merge?.finish() ?? [] } catch { throw LSMError(error) }
-    core.counters.add(merge?.report, level: 0, isFlush: true, nanoseconds: MonotonicClock.now() &- began)
+    let took = MonotonicClock.now() &- began
+    if let merge { core.counters.add(FinishedMerge(merge.report, outputs, level: 0, isFlush: true, nanoseconds: took)) }
     merge = nil
     var handles: [TableHandle] = []
     do throws(LSMError) {

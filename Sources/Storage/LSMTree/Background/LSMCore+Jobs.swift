@@ -81,14 +81,15 @@ extension LSMCore {
   }
 
   /// Where a job's tables go.
-  func output(_ keyspace: Keyspace, level: UInt8, last: Bool) -> TableOutput {
+  func output(_ keyspace: Keyspace, level: UInt8) -> TableOutput {
     var table = keyspace.options.table
     table.level = level
     table.databaseID = (store.high, store.low)
     table.createdAt = options.clock() / 1000
-    return TableOutput(
-      directory: directory, fileSystem: fileSystem, options: table, targetFileBytes: keyspace.options.targetTableBytes,
-      nextFileID: { [self] in takeFileNumber() }, fileName: { FileName.table($0).text })
+    var output = TableOutput(directory: directory, options: table) { [self] in takeFileNumber() }
+    output.fileName = { FileName.table($0).text }
+    output.targetFileSize = keyspace.options.targetTableBytes
+    return output
   }
 
   /// What a merge may drop. Made after its inputs are fixed: a snapshot taken later sees the present, which every merge keeps.
@@ -132,12 +133,21 @@ struct WorkState {
   /// Damaged tables, which no compaction reads.
   var quarantined: Set<UInt64> = []
   /// Compactions under way.
-  var compactions = 0
+  var running: [RunningCompaction] = []
+  /// Full compactions that somebody waits for, by keyspace, and why the last one failed.
+  var asked: [UInt32: KeyBounds] = [:]
+  var askedFailures: [UInt32: LSMError] = [:]
   /// The last record of the log that no memtable needs.
   var logDone: UInt64?
   var logTruncated: UInt64 = 0
   /// The last job failed for want of space.
   var isOutOfSpace = false
-  /// Explicit compactions wanted: while positive, automatic ones keep out.
-  var manual = 0
+}
+
+/// What a compaction under way will write: no other writes there.
+struct RunningCompaction {
+  var keyspace: UInt32
+  var level: Int
+  var hull: KeyHull
+  var inputs: Set<UInt64>
 }

@@ -78,6 +78,9 @@ final class Scheduler: Sendable {
     announceProgress()
   }
 
+  /// Lets go of whom it works for, after ``stop()``.
+  func forget() { state.withLock { $0.source = nil } }
+
   var isStopping: Bool { state.withLock { $0.isStopping } }
 
   /// There may be work.

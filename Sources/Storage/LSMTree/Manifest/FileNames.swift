@@ -35,6 +35,9 @@ enum FileName: Hashable {
     }
   }
 
+  var tableNumber: UInt64? { if case .table(let number) = self { number } else { nil } }
+  var manifestNumber: UInt64? { if case .manifest(let number) = self { number } else { nil } }
+
   func path(in directory: FilePath) -> FilePath { directory.appending(text) }
 
   private static func padded(_ number: UInt64) -> String {

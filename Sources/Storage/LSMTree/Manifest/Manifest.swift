@@ -121,20 +121,17 @@ extension Manifest {
   /// Reads the current manifest; `nil` where there is none and no table either.
   static func load(_ directory: FilePath, on fileSystem: any FileSystem) throws(LSMError) -> LoadedManifest? {
     let current = FileName.current.path(in: directory)
-    let text: [UInt8]
+    var text: [UInt8]?
+    var table: String?
     do throws(DiskError) {
-      guard try fileSystem.exists(current) else {
-        let names = try fileSystem.list(directory)
-        let table = names.first { if case .table = FileName($0) { true } else { false } }
-        if let table { throw LSMError.corruptManifest(current, offset: 0, reason: "missing, though there is \(table)") }
-        return nil
+      if try fileSystem.exists(current) {
+        text = try fileSystem.readAll(current, limit: 4096)
+      } else {
+        table = try fileSystem.list(directory).first { FileName($0)?.tableNumber != nil }
       }
-      text = try fileSystem.readAll(current, limit: 4096)
-    } catch let error as LSMError {
-      throw error
-    } catch let error as DiskError {
-      throw LSMError(error)
-    }
+    } catch { throw LSMError(error) }
+    if let table { throw .corruptManifest(current, offset: 0, reason: "missing, though there is \(table)") }
+    guard let text else { return nil }
     let name = String(decoding: text.prefix { $0 != 0x20 }, as: UTF8.self)
     guard case .manifest(let number) = FileName(name), text == currentText(number) else {
       throw .corruptManifest(current, offset: 0, reason: "it does not name a manifest")

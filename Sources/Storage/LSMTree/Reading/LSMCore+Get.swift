@@ -7,7 +7,7 @@ extension LSMCore {
   ///
   /// Allocates nothing and counts no references while the blocks it needs are cached and no merge operands turn up.
   @inline(__always)
-  func withValue<Result: ~Copyable>(
+  func withValue<Result>(
     _ key: UnsafeRawBufferPointer, _ keyspace: Keyspace, at sequence: UInt64?, _ body: (UnsafeRawBufferPointer) -> Result
   ) throws(LSMError) -> Result? {
     let slot = epochs.enter()
@@ -16,7 +16,9 @@ extension LSMCore {
     let version = keyspace.pinned
     // After the version is pinned: see `Version`.
     let visible = sequence ?? ring.visible
-    try version._withUnsafeGuaranteedRef { (version) throws(LSMError) in try search(version, key, visible, keyspace, &lookup) }
+    var failure: LSMError?
+    version._withUnsafeGuaranteedRef { version in failure = search(version, key, visible, keyspace, &lookup) }
+    if let failure { throw failure }
     if lookup.operands.isEmpty {
       guard case .value = lookup.state else { return nil }
       return body(lookup.value)
@@ -29,34 +31,35 @@ extension LSMCore {
   @inline(__always)
   private func search(
     _ version: Version, _ key: UnsafeRawBufferPointer, _ sequence: UInt64, _ keyspace: Keyspace, _ lookup: inout PointLookup
-  ) throws(LSMError) {
+  ) -> LSMError? {
     let head = keyHead(key)
     let target = Skiplist.Target(key, head: head, Trailer.newest(atOrBelow: sequence))
     for index in 0..<version.memtableCount {
       version.memtables[index]._withUnsafeGuaranteedRef { memtable in
         if memtable.hasRangeDeletions { lookup.cover(memtable.rangeTombstones().coveringSequence(key, atOrBelow: sequence)) }
       }
-      if Self.search(version.lists[index], target, &lookup) { return }
-      if lookup.coveringSequence > 0 { return }
+      if Self.search(version.lists[index], target, &lookup) || lookup.coveringSequence > 0 { return nil }
     }
     let runs = version.levels.runPointers
     let count = version.levels.runCount
-    guard count > 0 else { return }
+    guard count > 0 else { return nil }
+    var failure: LSMError?
     let hash = FilterHash.hash64(key)
     for index in 0..<count {
-      let isDone = try runs[index]._withUnsafeGuaranteedRef { (run) throws(LSMError) -> Bool in
+      let isDone = runs[index]._withUnsafeGuaranteedRef { run -> Bool in
         let place = run.table(for: key, head: head)
         guard place >= 0 else { return false }
-        try run.readers[place]._withUnsafeGuaranteedRef { (reader) throws(LSMError) in
+        run.readers[place]._withUnsafeGuaranteedRef { reader in
           do throws(TableError) { try reader.lookup(key, hash: hash, atOrBelow: sequence, into: &lookup) } catch {
-            throw damaged(error, run.tables[place], keyspace)
+            failure = damaged(error, run.tables[place], keyspace)
           }
         }
         // What covers the key here covers every older version of it.
-        return lookup.isSettled || lookup.coveringSequence > 0
+        return lookup.isSettled || lookup.coveringSequence > 0 || failure != nil
       }
-      if isDone { return }
+      if isDone { return failure }
     }
+    return nil
   }
 
   /// Takes the versions of the target's key from one memtable; `true` where that settles the search.

@@ -1,5 +1,5 @@
-public import StrataBytes
-public import StrataSSTable
+import StrataBytes
+import StrataSSTable
 
 /// How an iterator reads.
 public struct ReadOptions: Sendable, Hashable {

@@ -4,7 +4,7 @@ struct RowBuffer: ~Copyable {
   private var capacity: Int
   private var count = 0
 
-  static let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+  static var nothing: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 
   init(_ bytes: [UInt8] = []) {
     capacity = max(64, bytes.count)

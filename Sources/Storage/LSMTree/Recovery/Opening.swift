@@ -38,7 +38,7 @@ struct Opening {
     let levels = try openTables(state, cache, obsolete)
     let (log, lastLog) = try openLog(state, isNew: loaded == nil)
     do throws(LSMError) {
-      let number = names.compactMap { if case .manifest(let number) = FileName($0) { number } else { nil } }.max() ?? 0
+      let number = names.compactMap { FileName($0)?.manifestNumber }.max() ?? 0
       let manifest = try disk { () throws(DiskError) in
         try Manifest(
           state, number: max(number, loaded?.number ?? 0) + 1, floorBytes: options.manifestRewriteBytes, in: directory, on: fileSystem)
@@ -94,26 +94,21 @@ struct Opening {
     settings.clock = options.clock
     settings.entropy = options.entropy
     let path = FileName.log.path(in: directory)
-    do throws(WALError) {
-      let (log, _) = try WriteAheadLog.open(path, options: settings, on: fileSystem)
-      let marks = state.keyspaces.values.map(\.flushedLog)
-      let (least, greatest) = (marks.min() ?? 0, marks.max() ?? 0)
-      var reason: String?
-      if log.firstSequence > least + 1 {
-        reason = "it begins at record \(log.firstSequence), tables hold what came before \(least + 1) only; an edit of the manifest is lost"
-      } else if log.lastSequence < greatest {
-        reason = "it ends at record \(log.lastSequence), tables hold records up to \(greatest)"
-      }
-      if let reason {
-        try? log.close()
-        throw LSMError.corruptLog(reason: reason)
-      }
-      return (log, least)
-    } catch let error as WALError {
-      throw LSMError(error)
-    } catch let error as LSMError {
-      throw error
+    let log: WriteAheadLog
+    do throws(WALError) { (log, _) = try WriteAheadLog.open(path, options: settings, on: fileSystem) } catch { throw LSMError(error) }
+    let marks = state.keyspaces.values.map(\.flushedLog)
+    let (least, greatest) = (marks.min() ?? 0, marks.max() ?? 0)
+    var reason: String?
+    if log.firstSequence > least + 1 {
+      reason = "it begins at record \(log.firstSequence), tables hold what came before \(least + 1) only; an edit of the manifest is lost"
+    } else if log.lastSequence < greatest {
+      reason = "it ends at record \(log.lastSequence), tables hold records up to \(greatest)"
     }
+    if let reason {
+      try? log.close()
+      throw .corruptLog(reason: reason)
+    }
+    return (log, least)
   }
 
   private func parts(
@@ -129,7 +124,7 @@ struct Opening {
         id: id, name: record.name, options: try keyspaceOptions(record), store: state.store, active: memtable, levels: levels[id] ?? Levels([]))
     }
     guard let defaultKeyspace = keyspaces[""] else { throw .incompatible("the manifest has no default keyspace") }
-    let files = names.compactMap { if case .table(let number) = FileName($0) { number } else { nil } }.max() ?? 0
+    let files = names.compactMap { FileName($0)?.tableNumber }.max() ?? 0
     return OpenedParts(
       options: options, directory: directory, fileSystem: fileSystem, lock: lock, log: log, manifest: manifest, epochs: Epochs(),
       obsolete: obsolete, cache: cache, arenas: arenas, scheduler: scheduler, events: EventHub(), lastSequence: state.lastSequence,

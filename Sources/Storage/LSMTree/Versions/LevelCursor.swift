@@ -43,7 +43,7 @@ final class LevelCursor: Cursor {
     while !isValid {
       let next = table + 1
       guard table >= 0, next < run.count else { return }
-      if let to = bounds.to, compare(run.tables[next].metadata.smallest.userKey.span.bytes, to.span.bytes) >= 0 { return }
+      if let to = bounds.to, order(run.tables[next].metadata.smallest.userKey, to) >= 0 { return }
       guard let cursor = open(next) else { return }
       try move(cursor) { (cursor) throws(TableError) in try cursor.first() }
     }
@@ -52,7 +52,7 @@ final class LevelCursor: Cursor {
   private func goBack() throws(TableError) {
     while !isValid {
       guard table > 0 else { return }
-      if let from = bounds.from, compare(run.tables[table - 1].metadata.largest.userKey.span.bytes, from.span.bytes) < 0 { return }
+      if let from = bounds.from, order(run.tables[table - 1].metadata.largest.userKey, from) < 0 { return }
       guard let cursor = open(table - 1) else { return }
       try move(cursor) { (cursor) throws(TableError) in try cursor.last() }
     }

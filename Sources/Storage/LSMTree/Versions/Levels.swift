@@ -67,7 +67,7 @@ final class Levels: @unchecked Sendable {
   }
 
   private static func ends(_ table: TableMetadata, before key: [UInt8]) -> Bool {
-    let order = compare(table.largest.userKey.span.bytes, key.span.bytes)
+    let order = StrataLSMTree.order(table.largest.userKey, key)
     return order < 0 || (order == 0 && table.largestIsExclusive)
   }
 
@@ -85,7 +85,10 @@ final class Levels: @unchecked Sendable {
 
   static func overlaps(_ table: TableMetadata, _ bounds: KeyBounds) -> Bool {
     if let from = bounds.from, ends(table, before: from) { return false }
-    if let to = bounds.to, compare(table.smallest.userKey.span.bytes, to.span.bytes) >= 0 { return false }
+    if let to = bounds.to, order(table.smallest.userKey, to) >= 0 { return false }
     return true
   }
 }
+
+/// The order of two keys as bytes: negative, 0 or positive.
+func order(_ a: [UInt8], _ b: [UInt8]) -> Int { compare(a.span.bytes, b.span.bytes) }

@@ -1,4 +1,4 @@
-public import StrataBytes
+import StrataBytes
 import StrataSSTable
 
 /// Changes that are applied as one: after a crash all of them are there or none, and no reader sees a part.
