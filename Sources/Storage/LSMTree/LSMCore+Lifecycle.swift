@@ -134,6 +134,8 @@ extension LSMCore {
     commit.withLock { $0.isClosed = true }
     scheduler.stop()
     scheduler.forget()
+    // Whoever opens the directory next must find the log's lock free, though readers may still hold this object.
+    try? log.close()
     events.finish()
     lock.unlock()
   }

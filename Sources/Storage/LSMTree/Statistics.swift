@@ -9,20 +9,25 @@ public struct LSMStatistics: Sendable {
   public var userBytes: UInt64 = 0
   /// What the log has done.
   public var log: WALStatistics
-  /// Flushes, and bytes they wrote.
+  /// Flushes done.
   public var flushes: UInt64 = 0
+  /// Bytes flushes wrote.
   public var flushedBytes: UInt64 = 0
-  /// Compactions, and bytes they read and wrote.
+  /// Compactions done.
   public var compactions: UInt64 = 0
+  /// Bytes compactions read.
   public var compactionReadBytes: UInt64 = 0
+  /// Bytes compactions wrote.
   public var compactionWrittenBytes: UInt64 = 0
   /// Bytes that compactions and flushes wrote into each level.
   public var writtenBytesByLevel: [UInt64] = []
-  /// Tables and bytes of each level over all keyspaces.
+  /// Tables of each level over all keyspaces.
   public var tablesByLevel: [Int] = []
+  /// Bytes of each level over all keyspaces.
   public var bytesByLevel: [UInt64] = []
-  /// Time writes were held back, and how often.
+  /// Time writes were held back.
   public var stallNanoseconds: UInt64 = 0
+  /// How often writes were held back.
   public var stalls: UInt64 = 0
   /// Bytes in memtables.
   public var memtableBytes: Int = 0
@@ -30,8 +35,9 @@ public struct LSMStatistics: Sendable {
   public var tableMemoryBytes: Int = 0
   /// The block cache.
   public var cache: BlockCache.Statistics
-  /// Snapshots held, and the age of the oldest.
+  /// Snapshots held.
   public var snapshots = 0
+  /// Age of the oldest snapshot; zero where there is none.
   public var oldestSnapshotAge = Duration.zero
   /// Bytes of dropped tables that readers still keep.
   public var pinnedObsoleteBytes: UInt64 = 0

@@ -24,7 +24,9 @@ enum FileName: Hashable {
 
   /// What a name means; `nil` for a name that is none of the store's.
   init?(_ text: String) {
-    if text == "CURRENT" { self = .current } else if text == "LOCK" { self = .lock } else if text == "log" { self = .log } else if text.hasSuffix(".tmp") {
+    if let whole = [FileName.current, .lock, .log].first(where: { $0.text == text }) {
+      self = whole
+    } else if text.hasSuffix(".tmp") {
       self = .temporary
     } else if text.hasSuffix(".sst"), let number = Self.number(text.dropLast(4)) {
       self = .table(number)

@@ -113,9 +113,9 @@ final class Memtable: @unchecked Sendable {
     }
   }
 
-  /// Adds a range deletion; its bytes count as promised and used.
+  /// Adds a range deletion; its bytes count as used, in whole words, as nodes lie at such.
   func deleteRange(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer, sequence: UInt64) {
-    used.add(start.count + end.count + 64, ordering: .acquiringAndReleasing)
+    used.add((start.count + end.count + 64 + 7) & ~7, ordering: .acquiringAndReleasing)
     ranges.withLock { ranges in
       ranges.all.append(RangeDeletion(start: [UInt8](start), end: [UInt8](end), sequence: sequence))
       ranges.fragments = nil

@@ -57,7 +57,7 @@ extension LSMCore {
           }
         }
         memtable.finish(bound, newest: reservation.last)
-        ring.publish(reservation.place, last: reservation.last)
+        publish(reservation)
         return (reservation.last, reservation.ticket)
       }
     }
@@ -119,7 +119,7 @@ extension LSMCore {
         continue
       }
       apply(record, reservation, shares, memtables)
-      ring.publish(reservation.place, last: reservation.last)
+      publish(reservation)
       return (reservation.last, reservation.ticket)
     }
   }
@@ -160,6 +160,13 @@ extension LSMCore {
       }
     }
     for (share, memtable) in zip(shares, memtables) { memtable.finish(share.bytes, newest: reservation.last) }
+  }
+
+  /// Makes a write visible once all before it are, which its writer waits for: who has written reads what was written.
+  @inline(__always)
+  private func publish(_ reservation: Reservation) {
+    ring.publish(reservation.place, last: reservation.last)
+    ring.wait(for: reservation.last)
   }
 
   // MARK: Under the commit lock
