@@ -75,6 +75,8 @@ import Testing
     #expect(undocumented(library) == [])
     let memberwise = "  /// X.\n  public var x: Int\n  public init(x: Int) { self.x = x }\n  public init() { x = 0 }\n"
     #expect(undocumented("/// A.\npublic struct A {\n\(memberwise)}") == [])
+    let base = "/// A.\nopen class A {\n  /// F.\n  open func f() {}\n}\n"
+    #expect(undocumented(base + "/// B.\npublic class B: A {\n  public override func f() {}\n}") == [])
     let witness = "/// P.\npublic protocol P {\n  /// F.\n  func f()\n}\n/// A.\npublic struct A: P {\n  public func f() {}\n}"
     #expect(undocumented(witness) == [])
   }

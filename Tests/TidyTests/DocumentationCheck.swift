@@ -4,6 +4,7 @@
 /// - a member that fulfils a requirement of a protocol its type names as its own, whether of this package or of the standard library:
 ///   the protocol's text is its contract;
 /// - an initialiser without parameters, or one whose every parameter is named after a stored property of its documented type;
+/// - a member that overrides one of its superclass, whose text is its contract;
 /// - a `package` property of a documented type: its name and type are read together with the type's text;
 /// - several plain cases on one line under a documented enum;
 /// - extensions, whose members are looked at one by one.
@@ -54,6 +55,7 @@ struct DocumentationCheck {
   private func isExempt(_ declaration: Declaration) -> Bool {
     guard let parent = declaration.parents.last else { return false }
     if parent.kind == .protocol { return false }
+    if declaration.header.split(separator: " ").contains("override") { return true }
     let isProperty = declaration.kind == .property || declaration.kind == .constant
     if isProperty, declaration.access == "package", parent.isDocumented { return true }
     if declaration.kind == .enumCase { return isPlainList(declaration) && parent.isDocumented }

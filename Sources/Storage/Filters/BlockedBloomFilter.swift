@@ -2,9 +2,9 @@ import CStrataXXH3
 
 /// A Bloom filter whose every key lives in one cache line: the filter of sorted tables.
 ///
-/// The geometry of RocksDB's FastLocalBloom: the upper half of the hash picks one of the 64-byte blocks by multiplication, the lower half, multiplied by the
-/// golden ratio again and again, gives the 9-bit positions within it. A probe touches one cache line. False positives: 0.96 % at 10 bits
-/// per key, 0.41 % at 12, 0.08 % at 16. Never answers absent for a key that was added. A value; bits only go from 0 to 1.
+/// The geometry of RocksDB's FastLocalBloom: the upper half of the hash picks one of the 64-byte blocks by multiplication, the lower
+/// half, multiplied by the golden ratio again and again, gives the 9-bit positions within it. A probe touches one cache line. False positives: 0.96 %
+/// at 10 bits per key, 0.41 % at 12, 0.08 % at 16. Never answers absent for a key that was added. A value; bits only go from 0 to 1.
 public struct BlockedBloomFilter: Sendable, Hashable {
   /// The bits, 64 bytes a block.
   public private(set) var bytes: [UInt8]

@@ -29,10 +29,13 @@ struct History {
 
   /// The value of `key` for a reader at `sequence`, by the letter: newest first, down to a value or a deletion.
   func visible(_ key: [UInt8], at sequence: UInt64) -> [UInt8]? {
-    let covering = ranges.filter { $0.sequence <= sequence && !key.lexicographicallyPrecedes($0.start) && key.lexicographicallyPrecedes($0.end) }
+    let covering =
+      ranges.filter { $0.sequence <= sequence && !key.lexicographicallyPrecedes($0.start) && key.lexicographicallyPrecedes($0.end) }
       .map(\.sequence).max() ?? 0
     var operands: [[UInt8]] = []
-    func folded(_ base: [UInt8]?) -> [UInt8]? { operands.isEmpty ? base : Append().fullMerge(key: key.span.bytes, base: base, operands: operands.reversed()) }
+    func folded(_ base: [UInt8]?) -> [UInt8]? {
+      operands.isEmpty ? base : Append().fullMerge(key: key.span.bytes, base: base, operands: operands.reversed())
+    }
     for entry in entries.filter({ $0.key == key && $0.sequence <= sequence }).sorted(by: { $0.sequence > $1.sequence }) {
       if entry.sequence < covering { break }
       switch entry.kind {
@@ -65,7 +68,8 @@ struct History {
       if place < 0 || random.chance(1, in: 12) {
         let probe = entries[random.below(entries.count)]
         let key = random.chance(1, in: 4) ? probe.key + [1] : probe.key
-        let bound = entries.firstIndex { $0.internalKey >= InternalKey(userKey: key, trailer: Trailer.newest(atOrBelow: probe.sequence)) } ?? entries.count
+        let bound =
+          entries.firstIndex { $0.internalKey >= InternalKey(userKey: key, trailer: Trailer.newest(atOrBelow: probe.sequence)) } ?? entries.count
         if random.chance(1, in: 2) {
           try cursor.seek(key, probe.sequence)
           place = bound
@@ -200,7 +204,10 @@ struct History {
   /// The example of the format page.
   @Test func theWorkedExample() throws {
     let a = bytes("a")
-    let versions = [TestEntry(a, 9, .value, [9]), TestEntry(a, 8, .deletion), TestEntry(a, 7, .value, [7]), TestEntry(a, 6, .deletion), TestEntry(a, 5, .value, [5])]
+    let versions = [
+      TestEntry(a, 9, .value, [9]), TestEntry(a, 8, .deletion), TestEntry(a, 7, .value, [7]), TestEntry(a, 6, .deletion),
+      TestEntry(a, 5, .value, [5]),
+    ]
     func kept(_ snapshots: [UInt64], older: Bool = false) throws -> [UInt64] {
       let disk = newDisk()
       try build(versions, on: disk)

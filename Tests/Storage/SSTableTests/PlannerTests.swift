@@ -76,7 +76,9 @@ import Testing
         #expect(plan.inputs.joined().count <= strategy.maxInputs + plan.inputs.last!.count, "seed \(seed): too many inputs")
         expectAgeOrder(plan, shape, seed)
         shape = Self.carryOut(plan, shape, &id, target: strategy.targetFileSize)
-        for level in 1..<7 { #expect(Self.isSorted(shape.levels[level]), "seed \(seed), flush \(flush): level \(level) overlaps after \(plan.reason)") }
+        for level in 1..<7 {
+          #expect(Self.isSorted(shape.levels[level]), "seed \(seed), flush \(flush): level \(level) overlaps after \(plan.reason)")
+        }
       }
       #expect(rounds < 200, "seed \(seed): planning never ends")
       #expect(shape.subLevels.count < strategy.level0Trigger)
@@ -102,7 +104,9 @@ import Testing
   @Test(.requirement("SSTable.never.10")) func tieredMergesNeverJumpOverARun() {
     // A and C are alike, B between them is not.
     let runs = [(9, 100), (8, 5000), (7, 100), (6, 100), (5, 100)].map { Self.table(UInt64($0.0), 0, 10, size: UInt64($0.1) << 20) }
-    #expect(SizeTieredStrategy().plan(LSMShape(levels: [runs]), busy: []) == nil || SizeTieredStrategy().plan(LSMShape(levels: [runs]), busy: [])?.inputs[0].count == 5)
+    #expect(
+      SizeTieredStrategy().plan(LSMShape(levels: [runs]), busy: []) == nil
+        || SizeTieredStrategy().plan(LSMShape(levels: [runs]), busy: [])?.inputs[0].count == 5)
     for seed in 0..<300 as Range<UInt64> {
       var random = Random(seed: seed)
       let runs = (0..<random.below(20)).map { Self.table(UInt64(100 - $0), 0, 10, size: UInt64(1 + random.below(4)) << UInt64(20 + random.below(6))) }

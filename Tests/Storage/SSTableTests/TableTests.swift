@@ -25,7 +25,8 @@ import Testing
   /// Random tables equal a sorted array: forward, backward, by seeks, by point reads at every sequence.
   @Test(
     .requirement("SSTable.keep.2", "SSTable.keep.3", "SSTable.keep.8", "SSTable.never.14", "SSTable.never.7"),
-    arguments: 0..<UInt64(24 * testDepth)) func tablesEqualAModel(seed: UInt64) throws {
+    arguments: 0..<UInt64(24 * testDepth)) func tablesEqualAModel(seed: UInt64) throws
+  {
     var random = Random(seed: seed)
     let entries = randomEntries(&random, count: 1 + random.below(400), keySpace: 1 + random.below(200))
     let options = tinyOptions {
@@ -70,7 +71,8 @@ import Testing
       if place < 0 || place >= entries.count || random.chance(1, in: 10) {
         let probe = random.chance(1, in: 2) ? entries[random.below(entries.count)].key : bytes("\(random.below(300))")
         let sequence = random.chance(1, in: 2) ? Trailer.maxSequence : UInt64(random.below(400))
-        let bound = entries.firstIndex { $0.internalKey >= InternalKey(userKey: probe, trailer: Trailer.newest(atOrBelow: sequence)) } ?? entries.count
+        let bound =
+          entries.firstIndex { $0.internalKey >= InternalKey(userKey: probe, trailer: Trailer.newest(atOrBelow: sequence)) } ?? entries.count
         if random.chance(1, in: 2) {
           try cursor.seek(probe, sequence)
           place = bound

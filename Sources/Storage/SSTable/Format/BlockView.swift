@@ -45,7 +45,9 @@ struct BlockView {
     var restart = 0
     while offset < view.entriesEnd {
       guard let entry = view.decodeChecked(at: offset) else { return (nil, "entry \(count) is malformed") }
-      guard entry.shared <= keyBytes, entry.shared + entry.unshared <= TableLimits.keyBytes else { return (nil, "the key of entry \(count) is malformed") }
+      guard entry.shared <= keyBytes, entry.shared + entry.unshared <= TableLimits.keyBytes else {
+        return (nil, "the key of entry \(count) is malformed")
+      }
       if restart < view.restarts, view.restartOffset(restart) == offset {
         guard entry.shared == 0, entry.unshared >= view.prefix else { return (nil, "restart \(restart) is malformed") }
         restart += 1
@@ -54,7 +56,9 @@ struct BlockView {
       offset = entry.next
       count += 1
     }
-    guard count == view.entryCount, restart == view.restarts, restart > 0 || count == 0 else { return (nil, "it holds \(count) entries and says \(view.entryCount)") }
+    guard count == view.entryCount, restart == view.restarts, restart > 0 || count == 0 else {
+      return (nil, "it holds \(count) entries and says \(view.entryCount)")
+    }
     guard count == 0 || view.restartOffset(0) == 0 else { return (nil, "its first entry is no restart") }
     return (view, "")
   }

@@ -32,7 +32,9 @@ enum TableFormat {
 
   static func decodeHead(_ bytes: [UInt8], _ path: FilePath) throws(TableError) -> Head {
     guard bytes.count == headBytes, bytes.starts(with: magic) else { throw .notATable(path, reason: "it does not begin with STRATSST") }
-    guard bytes.load(UInt32.self, at: 60) == crc32c(bytes.span.bytes.extracting(0..<60)) else { throw .notATable(path, reason: "its head is damaged") }
+    guard bytes.load(UInt32.self, at: 60) == crc32c(bytes.span.bytes.extracting(0..<60)) else {
+      throw .notATable(path, reason: "its head is damaged")
+    }
     let found = bytes.load(UInt16.self, at: 8)
     let features = bytes.load(UInt16.self, at: 10)
     guard found == version, features == 0 else {

@@ -13,8 +13,8 @@ public struct LSMShape: Sendable, Hashable {
     levels[level].reduce(0) { $0 + (busy.contains($1.fileID) ? 0 : $1.fileSize) }
   }
 
-  /// The sorted runs level 0 amounts to: sub-level k holds tables that do not overlap and are newer than what they overlap in k - 1. A read looks into one
-  /// table of each. Oldest first.
+  /// The sorted runs level 0 amounts to: sub-level k holds tables that do not overlap and are newer than what they overlap in k - 1. A read looks
+  /// into one table of each. Oldest first.
   public var subLevels: [[TableMetadata]] {
     var result: [[TableMetadata]] = []
     for table in levels.first?.reversed() ?? [] {

@@ -6,9 +6,9 @@ public import SystemPackage
 
 /// Writes one sorted table, entry by entry in internal order, and makes it durable under its final name in one step.
 ///
-/// The file is written under `path` + `.tmp`; ``finish()`` syncs it, renames it and syncs the directory, and only then is there a table. A writer that
-/// is dropped, abandoned or has thrown leaves no file behind. One owner at a time. Memory: two blocks, the index, eight bytes per key for the filter, and a
-/// write buffer of 1 MiB.
+/// The file is written under `path` + `.tmp`; ``finish()`` syncs it, renames it and syncs the directory, and only then is there a table. A
+/// writer that is dropped, abandoned or has thrown leaves no file behind. One owner at a time. Memory: two blocks, the index, eight bytes per key
+/// for the filter, and a write buffer of 1 MiB.
 public struct TableWriter: ~Copyable {
   private let path: FilePath
   private let temporary: FilePath
@@ -96,7 +96,9 @@ public struct TableWriter: ~Copyable {
     }
     guard key.count <= TableLimits.keyBytes else { throw .keyTooLarge(key.count) }
     guard value.count <= TableLimits.valueBytes else { throw .valueTooLarge(value.count) }
-    if !block.isEmpty, block.estimatedBytes + key.count + value.count > options.blockSize, block.estimatedBytes >= options.blockSize / 2 || value.count > options.blockSize {
+    if !block.isEmpty, block.estimatedBytes + key.count + value.count > options.blockSize,
+      block.estimatedBytes >= options.blockSize / 2 || value.count > options.blockSize
+    {
       try endBlock()
     }
     if index.isPending { index.resolve(before: key) }
