@@ -45,12 +45,11 @@ struct Driver: Sendable {
     }
     if needsData { try store.waitForBackgroundWork() }
     let operations = workload.hasPrefix("read") || workload.hasPrefix("seek") ? reads : num
-    let store2 = store
     let failures = Monitor<[any Error]>([])
     let began = MonotonicClock.now()
     let workers = (0..<threads).map { thread in
       Worker(name: "bench-\(thread)") {
-        do { try self.work(store2, thread: thread) } catch { failures.withLock { $0.append(error) } }
+        do { try self.work(store, thread: thread) } catch { failures.withLock { $0.append(error) } }
       }
     }
     for worker in workers { worker.join() }
@@ -68,78 +67,81 @@ struct Driver: Sendable {
 
   private func work(_ store: LSMTree, thread: Int) throws {
     var random = SplitMix(state: seed &+ UInt64(thread) &* 1000)
+    let key = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
+    defer { key.deallocate() }
+    switch workload {
+    case "fillseq", "fillrandom", "fillsync", "overwrite": try fill(store, key, &random)
+    case "readrandom", "readmissing": try read(store, key, &random)
+    case "seekrandom", "seekrandomreverse": try seek(store, key, &random)
+    case "readseq", "readreverse": try scan(store)
+    default: throw BenchFailure(what: "unknown load \(workload)")
+    }
+  }
+
+  private func fill(_ store: LSMTree, _ keyBytes: UnsafeMutableRawBufferPointer, _ random: inout SplitMix) throws {
     let values = (0..<(1 << 20)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
-    let keyBytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
-    defer { keyBytes.deallocate() }
+    let span = values.span.bytes
     let key = UnsafeRawBufferPointer(keyBytes)
     var valueAt = 0
+    var done = 0
     func value() -> Range<Int> {
       if valueAt + valueBytes > values.count { valueAt = 0 }
       defer { valueAt += valueBytes }
       return valueAt..<valueAt + valueBytes
     }
-    let span = values.span.bytes
-    switch workload {
-    case "fillseq", "fillrandom", "fillsync", "overwrite":
-      var done = 0
-      while done < num {
-        if batch == 1 {
-          writeKey(workload == "fillseq" ? done : Int(random.next() % UInt64(num)), keyBytes)
-          try store.put(key.bytes, span.extracting(value()))
-        } else {
-          var changes = WriteBatch(capacity: batch * (valueBytes + 24))
-          for index in 0..<batch {
-            writeKey(workload == "fillseq" ? done + index : Int(random.next() % UInt64(num)), keyBytes)
-            try changes.put(key.bytes, span.extracting(value()))
-          }
-          try store.write(changes)
+    while done < num {
+      if batch == 1 {
+        writeKey(workload == "fillseq" ? done : Int(random.next() % UInt64(num)), keyBytes)
+        try store.put(key.bytes, span.extracting(value()))
+      } else {
+        var changes = WriteBatch(capacity: batch * (valueBytes + 24))
+        for index in 0..<batch {
+          writeKey(workload == "fillseq" ? done + index : Int(random.next() % UInt64(num)), keyBytes)
+          try changes.put(key.bytes, span.extracting(value()))
         }
-        done += batch
+        try store.write(changes)
       }
-    case "readrandom", "readmissing":
-      var found = 0
-      for _ in 0..<reads {
-        writeKey(Int(random.next() % UInt64(num)), keyBytes)
-        if workload == "readmissing" { keyBytes[15] = 0x2E }
-        if try store.withValue(of: key.bytes, in: nil, at: nil, { $0.byteCount }) != nil { found += 1 }
-      }
-      if workload == "readmissing", found > 0 { throw BenchFailure(what: "an absent key was found") }
-    case "seekrandom", "seekrandomreverse":
-      for _ in 0..<reads {
-        writeKey(Int(random.next() % UInt64(num)), keyBytes)
-        var iterator = try store.iterator()
-        var bytes = 0
-        if workload == "seekrandom" {
-          try iterator.seek(key.bytes)
-          for _ in 0..<10 where iterator.isValid {
-            bytes += iterator.key.byteCount + iterator.value.byteCount
-            try iterator.next()
-          }
-        } else {
-          try iterator.seekBefore(key.bytes)
-          for _ in 0..<10 where iterator.isValid {
-            bytes += iterator.key.byteCount + iterator.value.byteCount
-            try iterator.previous()
-          }
-        }
-        if bytes < 0 { throw BenchFailure(what: "no bytes") }
-      }
-    case "readseq", "readreverse":
-      var iterator = try store.iterator()
-      var left = reads
-      var bytes = 0
-      if workload == "readseq" { try iterator.first() } else { try iterator.last() }
-      while left > 0 {
-        if !iterator.isValid {
-          if workload == "readseq" { try iterator.first() } else { try iterator.last() }
-        }
-        bytes += iterator.key.byteCount + iterator.value.byteCount
-        left -= 1
-        if workload == "readseq" { try iterator.next() } else { try iterator.previous() }
-      }
-      if bytes == 0 { throw BenchFailure(what: "nothing was read") }
-    default: throw BenchFailure(what: "unknown load \(workload)")
+      done += batch
     }
+  }
+
+  private func read(_ store: LSMTree, _ keyBytes: UnsafeMutableRawBufferPointer, _ random: inout SplitMix) throws {
+    let key = UnsafeRawBufferPointer(keyBytes)
+    var found = 0
+    for _ in 0..<reads {
+      writeKey(Int(random.next() % UInt64(num)), keyBytes)
+      if workload == "readmissing" { keyBytes[15] = 0x2E }
+      if try store.withValue(of: key.bytes, in: nil, at: nil, { $0.byteCount }) != nil { found += 1 }
+    }
+    if workload == "readmissing", found > 0 { throw BenchFailure(what: "an absent key was found") }
+  }
+
+  private func seek(_ store: LSMTree, _ keyBytes: UnsafeMutableRawBufferPointer, _ random: inout SplitMix) throws {
+    let key = UnsafeRawBufferPointer(keyBytes)
+    var bytes = 0
+    for _ in 0..<reads {
+      writeKey(Int(random.next() % UInt64(num)), keyBytes)
+      var iterator = try store.iterator()
+      if workload == "seekrandom" { try iterator.seek(key.bytes) } else { try iterator.seekBefore(key.bytes) }
+      for _ in 0..<10 where iterator.isValid {
+        bytes += iterator.key.byteCount + iterator.value.byteCount
+        if workload == "seekrandom" { try iterator.next() } else { try iterator.previous() }
+      }
+    }
+    if bytes == 0 { throw BenchFailure(what: "nothing was read") }
+  }
+
+  private func scan(_ store: LSMTree) throws {
+    var iterator = try store.iterator()
+    var bytes = 0
+    for _ in 0..<reads {
+      if !iterator.isValid {
+        if workload == "readseq" { try iterator.first() } else { try iterator.last() }
+      }
+      bytes += iterator.key.byteCount + iterator.value.byteCount
+      if workload == "readseq" { try iterator.next() } else { try iterator.previous() }
+    }
+    if bytes == 0 { throw BenchFailure(what: "nothing was read") }
   }
 }
 

@@ -94,8 +94,8 @@ public struct KeyspaceOptions: Sendable {
   public var baseLevelBytes: UInt64 = 256 << 20
   /// How much larger each level is than the one above.
   public var fanOut = 10
-  /// Life of a value after the time its table was written; `nil` for ever.
-  public var ttl: Duration?
+  /// Whether the deletion of these keys at this version may be forgotten; `nil` where it always may. Replicas that have not heard of it say no.
+  public var isPurgeable: (@Sendable (_ from: [UInt8], _ to: [UInt8], _ version: UInt64) -> Bool)?
 
   public init() {}
 }

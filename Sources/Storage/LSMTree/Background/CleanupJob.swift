@@ -2,8 +2,8 @@ import StrataDisk
 import StrataWriteAheadLog
 
 /// Removes tables that nobody needs any more, and lets go of the log that tables hold.
+/// Safe to share between threads because a job is stepped by one runner at a time.
 final class CleanupJob: LSMJob, @unchecked Sendable {
-  // Sendable because a job is stepped by one runner at a time.
   let lane = Scheduler.Lane.flush
   private let core: LSMCore
   private var files: [UInt64]

@@ -20,8 +20,8 @@ struct Compaction: Sendable {
 }
 
 /// Merges tables of a keyspace into tables of one level: one edit adds the outputs and removes the inputs, so that a crash leaves either.
+/// Safe to share between threads because a job is stepped by one runner at a time.
 final class CompactionJob: LSMJob, @unchecked Sendable {
-  // Sendable because a job is stepped by one runner at a time.
   let lane = Scheduler.Lane.compaction
   private let core: LSMCore
   private let plan: Compaction

@@ -6,8 +6,8 @@ import StrataWriteAheadLog
 ///
 /// In order: writers drained and their sequences visible; tables written, synced and named; log durable as far as the tables reach; one
 /// manifest edit; the version with the tables in place of the memtables; only then does the log let go.
+/// Safe to share between threads because a job is stepped by one runner at a time.
 final class FlushJob: LSMJob, @unchecked Sendable {
-  // Sendable because a job is stepped by one runner at a time.
   let lane = Scheduler.Lane.flush
   private let core: LSMCore
   private let keyspace: Keyspace

@@ -100,6 +100,7 @@ extension LSMCore {
       policy.others = others
       policy.historyFloor = historyFloor
       policy.mergeOperator = keyspace.options.mergeOperator
+      policy.isPurgeable = keyspace.options.isPurgeable
       return policy
     }
   }

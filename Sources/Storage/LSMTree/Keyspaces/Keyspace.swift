@@ -4,8 +4,8 @@ import Synchronization
 
 /// A named, ordered set of keys with options of its own. All keyspaces of a store share its log and its order of versions, so that one batch can
 /// change several of them as one.
+/// Safe to share between threads because what changes is atomic or behind the lock that its comment names.
 public final class Keyspace: @unchecked Sendable {
-  // Sendable because what changes is atomic or behind the lock that its comment names.
   /// Its name in the store.
   public let name: String
   /// What it was created with.

@@ -1,8 +1,8 @@
 import StrataJobs
 
 /// A fixed block of memory that memtables are built in. Given back to its pool at its end, so that sealing a memtable costs no page faults.
+/// Safe to share between threads because the object only names the memory; who writes where is the memtable's affair.
 final class Arena: @unchecked Sendable {
-  // Sendable because the object only names the memory; who writes where is the memtable's affair.
   let base: UnsafeMutableRawPointer
   let capacity: Int
   private let pool: ArenaPool?
@@ -19,8 +19,8 @@ final class Arena: @unchecked Sendable {
 }
 
 /// Keeps the memory of a few dropped arenas of one size for the next ones.
+/// Safe to share between threads because the pointers behind the lock belong to nobody else.
 final class ArenaPool: @unchecked Sendable {
-  // Sendable because the pointers behind the lock belong to nobody else.
   private let spare: Monitor<[UnsafeMutableRawPointer]>
   private let arenaBytes: Int
   private let keeps: Int

@@ -3,8 +3,8 @@ import StrataJobs
 import StrataSSTable
 
 /// The tables of a keyspace, as of one edit. Immutable; shared by all versions between two changes of it.
+/// Safe to share between threads because everything is written in `init` and only read afterwards.
 final class Levels: @unchecked Sendable {
-  // Sendable because everything is written in `init` and only read afterwards.
   /// Level 0 by age, oldest first.
   let levelZero: [TableHandle]
   /// Sub-levels of level 0, newest first: each disjoint, and newer wherever it overlaps a later one.

@@ -4,8 +4,8 @@ import StrataSSTable
 /// Tables that do not overlap, in key order: a level, or a sub-level of level 0. Immutable.
 ///
 /// A search touches one packed row of key heads and, mostly, no key and no reference count.
+/// Safe to share between threads because everything is written in `init` and only read afterwards.
 final class SortedRun: @unchecked Sendable {
-  // Sendable because everything is written in `init` and only read afterwards.
   let tables: [TableHandle]
   let level: Int
   /// The count of `tables`, for readers that must not touch the array's owner.
