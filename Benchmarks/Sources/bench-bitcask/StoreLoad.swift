@@ -13,11 +13,13 @@ struct StoreLoad: Sendable {
   var durability: Durability = .none
   var keyStorage: BitcaskOptions.KeyStorage = .memory
   var mergesByItself = false
+  var reads: BitcaskOptions.Reads = .positional
 
   func open(_ directory: URL) throws -> Bitcask {
     var options = BitcaskOptions()
     options.durability = durability
     options.keyStorage = keyStorage
+    options.reads = reads
     options.merge.isAutomatic = mergesByItself
     return try Bitcask.open(FilePath(directory.path), options: options)
   }

@@ -34,6 +34,14 @@ func gets(_ shape: Shape, threads: Int) -> Comparison {
       return figures
     },
     peers: [
+      Contender("strata mapped", keepsData: true) { round in
+        var load = shape.load
+        load.reads = .mapped
+        let store = try load.filled(round.directory)
+        let figures = try load.get(store, operations: operations, threads: threads)
+        try store.close()
+        return figures
+      },
       .peer("tkrzw_hash", shape.arguments("get", threads: threads, more + ["--file", "positional"]), as: "tkrzw positional", keepsData: true),
       .peer("tkrzw_hash", shape.arguments("get", threads: threads, more + ["--file", "mmap"]), as: "tkrzw mmap", keepsData: true),
       .peer("rocksdb_put", shape.arguments("get", threads: threads, more), as: "rocksdb", keepsData: true),

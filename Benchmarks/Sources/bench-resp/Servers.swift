@@ -55,6 +55,8 @@ final class RunningServer {
 
   init(_ kind: ServerKind, in directory: URL) throws {
     let portFile = directory.appendingPathComponent("port")
+    // The directory is used in turns: what a former contender wrote there is not this one's port.
+    try? FileManager.default.removeItem(at: portFile)
     let free = try freePort()
     let (program, arguments) = kind.command(directory, portFile, free)
     process.executableURL = program
@@ -85,6 +87,9 @@ final class RunningServer {
 
   func stop() {
     process.terminate()
+    // A child of a thread that blocks signals may have inherited that: it is asked once and then ended.
+    for _ in 0..<300 where process.isRunning { usleep(10_000) }
+    if process.isRunning { kill(process.processIdentifier, SIGKILL) }
     process.waitUntilExit()
   }
 }

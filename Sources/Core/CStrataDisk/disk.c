@@ -26,6 +26,15 @@ void strata_unmap_window(void *base, size_t length) {
   munmap((char *)base - before, before + length);
 }
 
+const void *strata_map_reading(int descriptor, size_t length) {
+  void *base = mmap(NULL, length, PROT_READ, MAP_SHARED, descriptor, 0);
+  if (base == MAP_FAILED) return NULL;
+  madvise(base, length, MADV_RANDOM);
+  return base;
+}
+
+void strata_unmap_reading(const void *base, size_t length) { munmap((void *)base, length); }
+
 #ifdef __linux__
 
 #ifndef RWF_NOWAIT

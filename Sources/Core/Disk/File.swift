@@ -40,6 +40,11 @@ public protocol File: AnyObject, Sendable {
   /// nor a block that would first have to be read. The file must not become shorter than the range while the window is in use.
   func window(_ range: Range<UInt64>) throws(DiskError) -> (any FileWindow)?
 
+  /// The first `count` bytes in memory for reading; `nil` where the file system has no such thing or the file is shorter. The bytes are those
+  /// of the file at any time; they must not be cut off while the mapping is in use. A device that fails a read ends the process (SIGBUS): callers
+  /// that must survive that read by position.
+  func mapping(count: Int) throws(DiskError) -> (any FileMapping)?
+
   /// Asks the device to begin writing what was written to a range, so that a later ``sync(_:)`` finds less to do. A hint: it waits for nothing,
   /// promises nothing and hides no error from a later sync.
   func startWriteback(_ range: Range<UInt64>)
@@ -65,6 +70,12 @@ public protocol FileWindow: AnyObject, Sendable {
   func publish(_ part: Range<UInt64>) throws(DiskError)
 }
 
+/// The beginning of a file in memory, for reading; see ``File/mapping(count:)``. Valid while the object lives, from any thread.
+public protocol FileMapping: AnyObject, Sendable {
+  /// The bytes.
+  var bytes: UnsafeRawBufferPointer { get }
+}
+
 /// What ``File/sync(_:)`` waits for.
 public enum SyncLevel: Sendable, Hashable {
   /// Contents and the size needed to read them back (`fdatasync`).
@@ -79,6 +90,9 @@ public enum SyncLevel: Sendable, Hashable {
 extension File {
   /// No windows: callers write.
   public func window(_ range: Range<UInt64>) throws(DiskError) -> (any FileWindow)? { nil }
+
+  /// No mappings: callers read.
+  public func mapping(count: Int) throws(DiskError) -> (any FileMapping)? { nil }
 
   /// Nothing is begun early.
   public func startWriteback(_ range: Range<UInt64>) {}

@@ -149,6 +149,11 @@ final class POSIXFile: File {
     return MappedWindow(range: range, base: base)
   }
 
+  func mapping(count: Int) throws(DiskError) -> (any FileMapping)? {
+    guard count > 0, UInt64(count) <= (try size()), let base = strata_map_reading(try open(), count) else { return nil }
+    return ReadMapping(bytes: UnsafeRawBufferPointer(start: base, count: count))
+  }
+
   func startWriteback(_ range: Range<UInt64>) {
     guard let descriptor = descriptor.value, let start = Int64(exactly: range.lowerBound), range.upperBound <= UInt64(Int64.max) else { return }
     strata_start_writeback(descriptor, start, Int64(range.count))
@@ -209,6 +214,16 @@ private final class MappedWindow: FileWindow {
   deinit { strata_unmap_window(base, range.count) }
 
   func publish(_ part: Range<UInt64>) {}
+}
+
+/// A shared mapping that is only read.
+private final class ReadMapping: FileMapping {
+  // The mapping is this object's alone and ends with it.
+  nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+
+  init(bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+
+  deinit { strata_unmap_reading(bytes.baseAddress, bytes.count) }
 }
 
 /// A descriptor that is given up once. A reader that races with `close` gets an error, never another file's bytes, as long as owners close

@@ -1,3 +1,4 @@
+import StrataBytes
 import StrataDisk
 import Synchronization
 
@@ -123,6 +124,9 @@ extension Bitcask {
     at location: Location, in given: Segment? = nil, key: [UInt8], onlyIfCached: Bool = false, _ body: (RecordView) -> Value
   ) throws(BitcaskError) -> RecordOutcome<Value> {
     guard let segment = given ?? table.segment(location.segment) else { return .gone }
+    if !onlyIfCached, let bytes = segment.mappedBytes(at: location), isInFile(segment, location) {
+      return withExtendedLifetime(segment) { outcome(bytes, segment, location, key, body) }
+    }
     do {
       return try withUnsafeTemporaryAllocation(byteCount: Int(location.length), alignment: 16) { buffer -> RecordOutcome<Value> in
         switch try fill(buffer, from: segment, location, onlyIfCached) {
@@ -130,20 +134,34 @@ extension Bitcask {
         case .notCached: return .notCached
         case .short: return .unsound(keyMatches: false)
         }
-        let bytes = UnsafeRawBufferPointer(buffer)
-        guard let header = segment.verify(bytes, at: location) else {
-          return .unsound(keyMatches: keyMatches(bytes, segment, location, key))
-        }
-        let valueStart = RecordHeader.bytes + header.keyLength
-        guard bytes[RecordHeader.bytes..<valueStart].elementsEqual(key) else { return .otherKey }
-        let value = UnsafeRawBufferPointer(rebasing: bytes[valueStart..<(valueStart + header.valueLength)])
-        return .value(body(RecordView(value: value, expiry: header.expiry, sequence: header.sequence, writtenAt: header.writtenAt)))
+        return outcome(UnsafeRawBufferPointer(buffer), segment, location, key, body)
       }
     } catch let error as DiskError {
       throw BitcaskError(error)
     } catch {
       throw .closed
     }
+  }
+
+  /// Verifies a record's bytes and hands it on.
+  @inline(__always)
+  private func outcome<Value>(
+    _ bytes: UnsafeRawBufferPointer, _ segment: Segment, _ location: Location, _ key: [UInt8], _ body: (RecordView) -> Value
+  ) -> RecordOutcome<Value> {
+    guard let header = segment.verify(bytes, at: location) else {
+      return .unsound(keyMatches: keyMatches(bytes, segment, location, key))
+    }
+    let valueStart = RecordHeader.bytes + header.keyLength
+    let isKey = key.withUnsafeBytes { compare(UnsafeRawBufferPointer(rebasing: bytes[RecordHeader.bytes..<valueStart]), $0) == 0 }
+    guard isKey else { return .otherKey }
+    let value = UnsafeRawBufferPointer(rebasing: bytes[valueStart..<(valueStart + header.valueLength)])
+    return .value(body(RecordView(value: value, expiry: header.expiry, sequence: header.sequence, writtenAt: header.writtenAt)))
+  }
+
+  /// Whether the record's bytes have reached the file; what has not is still in the commit's memory.
+  @inline(__always)
+  private func isInFile(_ segment: Segment, _ location: Location) -> Bool {
+    !segment.isActive || commit.isWritten(segment: UInt64(segment.id), through: location.offset + UInt64(location.length))
   }
 
   private func keyMatches(_ bytes: UnsafeRawBufferPointer, _ segment: Segment, _ location: Location, _ key: [UInt8]) -> Bool {
@@ -160,7 +178,7 @@ extension Bitcask {
     _ buffer: UnsafeMutableRawBufferPointer, from segment: Segment, _ location: Location, _ onlyIfCached: Bool
   ) throws(DiskError) -> Filled {
     let end = location.offset + UInt64(location.length)
-    if segment.isActive, !commit.isWritten(segment: UInt64(segment.id), through: end), let base = buffer.baseAddress,
+    if !isInFile(segment, location), let base = buffer.baseAddress,
       commit.readPending(segment: UInt64(segment.id), location.offset..<end, into: base)
     {
       return .full

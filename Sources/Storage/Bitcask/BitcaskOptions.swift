@@ -29,6 +29,8 @@ public struct BitcaskOptions: Sendable {
   public var clock: @Sendable () -> UInt64 = { WallClock.unixMilliseconds() }
   /// Who runs merges and writes hints.
   public var background: Background = .threads
+  /// How values are read.
+  public var reads: Reads = .positional
   /// Threads that load hints when opening.
   public var recoveryThreads = 2
 
@@ -40,6 +42,15 @@ public struct BitcaskOptions: Sendable {
     case memory
     /// 64 bits of its hash: at most 26 bytes per key whatever its length; the record on disk tells keys apart.
     case fingerprint
+  }
+
+  /// How values are read.
+  public enum Reads: Sendable, Hashable {
+    /// One positioned read each: a device's error is an error of that read.
+    case positional
+    /// Out of mapped segments, without a system call: about twice as fast while the data are in memory. A device that fails a read then ends the
+    /// process, as it does under LMDB; nothing acknowledged is lost by that. Where the file system cannot map, reads are positioned.
+    case mapped
   }
 
   /// Who runs background work.

@@ -195,6 +195,10 @@ struct Promises {
       headers.append((try SegmentHeader(try disk.open(path, .read).read(at: 0, count: SegmentHeader.bytes), path: path), path))
     }
     for (segment, next) in zip(headers, headers.dropFirst()) {
+      // The segment before a still empty one was the active one until just now: whoever began the next, a recovery for one, may have been
+      // killed before it could go.
+      let start = try disk.open(next.path, .read).read(at: UInt64(SegmentHeader.bytes), count: 64)
+      if next.path == headers.last?.path, start.allSatisfy({ $0 == 0 }) { continue }
       let last = next.header.firstSequence - 1
       try require(last > truncated || last > truncating, "\(segment.path) holds nothing above \(truncated) and is still there")
       // A record acknowledged in the successor means that its absence would be noticed.

@@ -25,6 +25,10 @@ int strata_rename_exclusive(const char *source, const char *target);
 void *strata_map_window(int descriptor, int64_t offset, size_t length);
 void strata_unmap_window(void *base, size_t length);
 
+// mmap(2), shared and read-only, of the first `length` bytes, for access in no order. NULL where it cannot be mapped.
+const void *strata_map_reading(int descriptor, size_t length);
+void strata_unmap_reading(const void *base, size_t length);
+
 // sync_file_range(2) that only starts; nothing where there is no such call.
 void strata_start_writeback(int descriptor, int64_t offset, int64_t length);
 

@@ -228,7 +228,7 @@ final class MergeRun {
     for fact in facts {
       let path = FileName.data(fact.id).path(in: store.directory)
       let file = try disk { () throws(DiskError) in try store.fileSystem.open(path, .readWrite) }
-      opened.append(Segment(fact, path: path, file: file, trash: store.trash, hasHint: true))
+      opened.append(Segment(fact, path: path, file: file, trash: store.trash, hasHint: true, reads: store.options.reads))
     }
     return opened
   }

@@ -150,7 +150,7 @@ struct StoreOpening {
       facts.length = size
     }
     state.segments[facts.id] = facts
-    table.add(Segment(facts, path: path, file: file, trash: trash))
+    table.add(Segment(facts, path: path, file: file, trash: trash, reads: options.reads))
   }
 
   /// Cuts the segment that was being written to where its last complete write ends, makes that durable, and seals it: nothing is ever

@@ -13,6 +13,9 @@ final class Segment: Sendable {
   let kind: SegmentHeader.Kind
   let created: UInt64
   private let trash: SegmentTrash
+  /// The file in memory, where values are read that way.
+  private let mapping: (any FileMapping)?
+  private let mapped: Int
 
   private let facts: Monitor<SegmentFacts>
   private let active: Atomic<Bool>
@@ -28,7 +31,7 @@ final class Segment: Sendable {
   /// The latest expiry of its records; `noExpiry` as soon as one has none.
   private let lastExpiry = Atomic<UInt64>(0)
 
-  init(_ facts: SegmentFacts, path: FilePath, file: any File, trash: SegmentTrash, hasHint: Bool = false) {
+  init(_ facts: SegmentFacts, path: FilePath, file: any File, trash: SegmentTrash, hasHint: Bool = false, reads: BitcaskOptions.Reads = .positional) {
     id = facts.id
     self.path = path
     self.file = file
@@ -38,6 +41,9 @@ final class Segment: Sendable {
     seal = RecordSeal(salt: facts.salt, segment: facts.id)
     self.trash = trash
     self.facts = Monitor(facts)
+    // Of an active segment all that is reserved: what is written later is seen through the mapping.
+    mapping = reads == .mapped ? try? file.mapping(count: Int(clamping: (try? file.size()) ?? 0)) : nil
+    mapped = mapping?.bytes.count ?? 0
     active = Atomic(facts.state == .active)
     hint = Atomic(hasHint)
   }
@@ -45,6 +51,14 @@ final class Segment: Sendable {
   deinit {
     try? file.close()
     if dropped.load(ordering: .acquiring) { trash.add(id) }
+  }
+
+  /// The bytes at `location` in memory, while the segment lives; `nil` where they are not mapped.
+  @inline(__always)
+  func mappedBytes(at location: Location) -> UnsafeRawBufferPointer? {
+    let end = location.offset + UInt64(location.length)
+    guard end <= UInt64(mapped), let base = mapping?.bytes.baseAddress else { return nil }
+    return UnsafeRawBufferPointer(start: base + Int(location.offset), count: Int(location.length))
   }
 
   var isActive: Bool { active.load(ordering: .acquiring) }

@@ -11,6 +11,7 @@ final class SegmentSupply: SegmentSource {
   private let table: SegmentTable
   private let trash: SegmentTrash
   private let reservedBytes: UInt64
+  private let reads: BitcaskOptions.Reads
   private let clock: @Sendable () -> UInt64
   private let rotated = Monitor<(@Sendable () -> Void)?>(nil)
 
@@ -24,6 +25,7 @@ final class SegmentSupply: SegmentSource {
     self.trash = trash
     reservedBytes = UInt64(options.reservedBytes)
     clock = options.clock
+    reads = options.reads
   }
 
   /// Records are complete in themselves; nothing ends a segment.
@@ -59,7 +61,7 @@ final class SegmentSupply: SegmentSource {
     let facts = SegmentFacts(
       id: id, kind: .log, state: .active, salt: .random(in: .min ... .max), created: clock(), firstSequence: 0,
       length: UInt64(SegmentHeader.bytes))
-    let segment = Segment(facts, path: path, file: file, trash: trash)
+    let segment = Segment(facts, path: path, file: file, trash: trash, reads: reads)
     let prepared = PreparedSegment(
       number: UInt64(id), file: file, salt: facts.salt, dataStart: UInt64(SegmentHeader.bytes), allocated: length,
       overwritable: UInt64(SegmentHeader.bytes))
