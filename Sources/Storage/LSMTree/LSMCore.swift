@@ -63,7 +63,7 @@ final class LSMCore: Sendable {
     commit = Monitor(
       CommitState(
         lastSequence: parts.lastSequence, lastLogged: 0, lastLog: 0,
-        nextLogCheck: UInt64(max(1, parts.options.maxLogBytes / 4))))
+        nextLogCheck: UInt64(max(1, min(parts.options.maxLogBytes, parts.options.memoryLimit) / 8))))
     defaultKeyspace = parts.defaultKeyspace
     keyspaces = Monitor(parts.keyspaces)
     nextFile = Atomic(parts.nextFile)

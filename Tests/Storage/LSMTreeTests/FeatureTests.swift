@@ -211,6 +211,37 @@ import Testing
     #expect(try store.rows() == [["0", "198"], ["1", "199"], ["2", "197"]])
   }
 
+  /// A keyspace that hardly changes does not keep the log of one that does, and all memtables together stay within the memory limit.
+  @Test func idleKeyspacesDoNotHoldTheLog() throws {
+    let store = try open { $0.maxLogBytes = 24 << 10 }
+    let idle = try store.keyspace("idle", create: tinyOptions().defaultKeyspace)
+    var batch = WriteBatch()
+    try batch.put(bytes("a").span.bytes, bytes("1").span.bytes, in: idle)
+    try store.write(batch)
+    var most: UInt64 = 0
+    for number in 0..<1000 {
+      try store.put("\(number % 50)", String(repeating: "x", count: 1000))
+      store.stepBackground(budget: 1 << 16)
+      most = max(most, store.statistics.log.diskBytes)
+    }
+    // A megabyte was written; a segment of the log is never shorter than 64 KiB.
+    #expect(most < 300 << 10, "\(most) bytes of log")
+    #expect(text(try store.get(bytes("a").span.bytes, in: idle)) == "1")
+  }
+
+  @Test func manyKeyspacesStayWithinTheMemoryLimit() throws {
+    let store = try open { options in
+      options.memtableBytes = 32 << 10
+      options.memoryLimit = 64 << 10
+    }
+    let spaces = try (0..<8).map { try store.keyspace("space \($0)", create: tinyOptions().defaultKeyspace) }
+    for number in 0..<800 {
+      try store.put(bytes("\(number)").span.bytes, bytes(String(repeating: "x", count: 150)).span.bytes, in: spaces[number % 8])
+      while store.stepBackground(budget: 1 << 16) {}
+      #expect(store.statistics.memtableBytes < 64 << 10)
+    }
+  }
+
   /// A full disk passes: reads go on, and writes too once there is space.
   @Test func fullDisksPass() throws {
     let store = try open()

@@ -13,6 +13,9 @@ public struct LSMVerifyReport: Sendable {
   public var records: UInt64 = 0
   /// What is not as it was written, by file or place.
   public var damage: [String] = []
+
+  /// Nothing looked at yet.
+  public init() {}
 }
 
 extension LSMTree {

@@ -34,6 +34,7 @@ extension LSMCore {
         var memtable: Memtable?
         let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
           try state.checkOpen()
+          if state.loggedBytes >= state.nextLogCheck { relieve(&state) }
           guard ring.hasRoom, try reserve(keyspace, bound, 1, &state) else { return nil }
           memtable = keyspace.active
           do throws(LSMError) {
@@ -91,6 +92,7 @@ extension LSMCore {
       var blocked: Keyspace?
       let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
         try state.checkOpen()
+        if state.loggedBytes >= state.nextLogCheck { relieve(&state) }
         guard ring.hasRoom else { return nil }
         func undo() {
           for (share, memtable) in zip(shares, memtables) { memtable.cancel(share.bytes, entries: share.entries) }
@@ -178,6 +180,22 @@ extension LSMCore {
     seal(keyspace, &state, atLeast: bytes)
     guard keyspace.active.reserve(bytes, entries: entries) else { throw .batchTooLarge(bytes: bytes, limit: options.memtableBytes) }
     return true
+  }
+
+  /// Seals what holds too much: the keyspace with the oldest changes where the log has grown over its cap, the largest memtable where all of them
+  /// together take more than half of the memory limit. Before anything is reserved, so that no write is split by it.
+  private func relieve(_ state: inout CommitState) {
+    state.nextLogCheck = state.loggedBytes + UInt64(max(1, min(options.maxLogBytes, options.memoryLimit) / 8))
+    let filled = allKeyspaces.filter { !$0.active.isEmpty && sealedCount($0) < options.maxSealedMemtables }
+    if log.statistics.diskBytes > UInt64(options.maxLogBytes),
+      let oldest = filled.filter({ $0.activeFirstLog > 0 }).min(by: { $0.activeFirstLog < $1.activeFirstLog })
+    {
+      seal(oldest, &state)
+    } else if filled.reduce(0, { $0 + $1.active.usedBytes }) > options.memoryLimit / 2,
+      let largest = filled.max(by: { $0.active.usedBytes < $1.active.usedBytes })
+    {
+      seal(largest, &state)
+    }
   }
 
   /// Gives the record its sequences and its places in the log and in the order of publication.
