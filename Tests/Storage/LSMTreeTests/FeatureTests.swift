@@ -54,6 +54,26 @@ import Testing
     #expect(Set(try disk.list(home).compactMap { FileName($0)?.tableNumber }) == live)
   }
 
+  /// The log goes back to what one keyspace still needs; what another has in tables already is not applied again.
+  @Test(.requirement("LSMTree.keep.6")) func replayPassesOverWhatTablesHold() throws {
+    var store = try open { options in
+      options.memtableBytes = 2048
+      options.flushesOnClose = false
+    }
+    let other = try store.keyspace("other", create: tinyOptions().defaultKeyspace)
+    try store.merge(bytes("a").span.bytes, operand: bytes("1").span.bytes, in: other)
+    for number in 0..<60 {
+      try store.merge("m", "\(number)")
+      while store.stepBackground(budget: 1 << 16) {}
+    }
+    #expect(store.statistics.flushes > 1)
+    let wanted = try store.get("m")
+    store.core.abandon()
+    store = try open { $0.mergeOperators = [Appending()] }
+    #expect(try store.get("m") == wanted)
+    #expect(text(try store.get(bytes("a").span.bytes, in: try store.keyspace("other"))) == "1")
+  }
+
   @Test func historyAboveTheFloorStaysReadable() throws {
     let store = try open()
     try store.put("a", "old")
