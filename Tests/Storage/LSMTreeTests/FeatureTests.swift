@@ -62,8 +62,8 @@ import Testing
     }
     let other = try store.keyspace("other", create: tinyOptions().defaultKeyspace)
     try store.merge(bytes("a").span.bytes, operand: bytes("1").span.bytes, in: other)
-    for number in 0..<60 {
-      try store.merge("m", "\(number)")
+    for number in 0..<200 {
+      try store.merge("m", "\(number) \(String(repeating: "x", count: 40))")
       while store.stepBackground(budget: 1 << 16) {}
     }
     #expect(store.statistics.flushes > 1)
