@@ -118,6 +118,43 @@ import Testing
     }
   }
 
+  @Test(.requirement("SSTable.never.2")) func salvageNeedsNeitherFooterNorIndex() throws {
+    for compressed in [false, true] {
+      let (entries, options) = Self.sample(compressed)
+      let range = RangeDeletion(start: bytes("a"), end: bytes("b"), sequence: 3)
+      let disk = newDisk()
+      try build(entries, ranges: [range], options: options, on: disk)
+      let whole = try #require(disk.bytes(of: Self.path(1)))
+      try disk.install(Self.path(1), whole.dropLast(64) + [UInt8](repeating: 0, count: 64))
+      #expect(throws: TableError.self) { try open(on: disk) }
+      let (metadata, report) = try salvageTable(Self.path(1), to: Self.path(2), fileID: 2, options: options, on: disk)
+      let saved = try open(2, expected: metadata, on: disk)
+      #expect(try forward(saved.cursor()) == entries && saved.rangeTombstones.deletions == [range])
+      #expect(report.entries == UInt64(entries.count) && report.rangeDeletions == 1)
+      // A damaged block costs its entries alone.
+      var damaged = whole
+      damaged[200] ^= 1
+      try disk.install(Self.path(1), damaged)
+      let (rest, _) = try salvageTable(Self.path(1), to: Self.path(3), fileID: 3, options: options, on: disk)
+      #expect(rest.entryCount < UInt64(entries.count) && rest.entryCount > UInt64(entries.count / 2))
+      #expect(try forward(open(3, on: disk).cursor()).allSatisfy { entries.contains($0) })
+    }
+  }
+
+  @Test(.requirement("SSTable.never.1")) func verifyNamesEachDamagedBlockAndGoesOn() throws {
+    let (entries, options) = Self.sample(false)
+    let disk = newDisk()
+    let metadata = try build(entries, options: options, on: disk)
+    let sound = try open(expected: metadata, on: disk).verify()
+    #expect(sound.isClean && sound.entries == metadata.entryCount && sound.blocks == metadata.dataBlockCount)
+    var bytes = try #require(disk.bytes(of: Self.path(1)))
+    bytes[100] ^= 4
+    bytes[700] ^= 4
+    try disk.install(Self.path(1), bytes)
+    let found = try open(expected: metadata, on: disk).verify()
+    #expect(found.damage.count == 2 && found.blocks + 2 >= metadata.dataBlockCount - 20, "\(found)")
+  }
+
   @Test func foreignAndNewerTablesAreNamed() throws {
     let (entries, options) = Self.sample(false)
     let disk = newDisk()

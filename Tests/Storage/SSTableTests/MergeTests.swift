@@ -247,6 +247,50 @@ struct History {
     #expect(try disk.list(home) == ["1.sst"])
   }
 
+  /// Sequences alone decide; what was written later by the clock is not newer.
+  @Test(.requirement("SSTable.never.13")) func theClockDecidesNothing() throws {
+    let disk = newDisk()
+    try build([TestEntry(bytes("k"), 9, .value, [9])], id: 1, options: tinyOptions { $0.createdAt = 100 }, on: disk)
+    try build([TestEntry(bytes("k"), 3, .value, [3])], id: 2, options: tinyOptions { $0.createdAt = 900 }, on: disk)
+    for order in [[UInt64(1), 2], [2, 1]] {
+      let ids = Counter(10 * order[0])
+      let (tables, _) = try mergeTables(order.map { try open($0, on: disk) }, to: tinyOutput(ids), on: disk)
+      #expect(try forward(open(tables[0].fileID, on: disk).cursor()).map(\.value) == [[9]])
+    }
+  }
+
+  /// A cursor goes on reading a table whose file has lost its name.
+  @Test(.requirement("SSTable.never.11")) func readersKeepTheirFile() throws {
+    let disk = newDisk()
+    let entries = (0..<200).map { TestEntry(bytes("k\(1000 + $0)"), 1, .value, [UInt8($0)]) }
+    try build(entries, on: disk)
+    let cursor = try open(cache: nil, on: disk).cursor()
+    try cursor.first()
+    try disk.remove(home.appending("1.sst"))
+    var read: [TestEntry] = []
+    while cursor.isValid {
+      read.append(TestEntry(cursor))
+      try cursor.next()
+    }
+    #expect(read == entries)
+  }
+
+  /// Whatever the size of its inputs, a merge holds a piece of each.
+  @Test(.requirement("SSTable.never.15")) func mergesReadInPieces() throws {
+    let disk = newDisk()
+    for id in 1...3 as ClosedRange<UInt64> {
+      let entries = (0..<3000).map { TestEntry(bytes("k\(10_000 + $0)"), id, .value, [UInt8](repeating: 1, count: 700)) }
+      try build(entries, id: id, options: TableOptions(), on: disk)
+    }
+    let recorder = RecordingFileSystem(disk, logsReads: true)
+    let inputs = try [3, 2, 1].map { try open(UInt64($0), on: recorder) }
+    let ids = Counter(10)
+    let (tables, report) = try mergeTables(inputs, to: tinyOutput(ids), on: recorder)
+    #expect(tables.count == 1 && report.droppedHidden == 6000)
+    let longest = recorder.log.events.compactMap { event -> Int? in if case .read(_, _, let count) = event { count } else { nil } }.max()
+    #expect((longest ?? .max) <= 1 << 20)
+  }
+
   @Test func operandsWithoutAnOperatorStopTheMerge() throws {
     let disk = newDisk()
     try build([TestEntry(bytes("a"), 1), TestEntry(bytes("b"), 2, .merge, [1])], on: disk)

@@ -195,15 +195,14 @@ struct Promises {
       headers.append((try SegmentHeader(try disk.open(path, .read).read(at: 0, count: SegmentHeader.bytes), path: path), path))
     }
     for (segment, next) in zip(headers, headers.dropFirst()) {
-      // The segment before a still empty one was the active one until just now: whoever began the next, a recovery for one, may have been
-      // killed before it could go.
-      let start = try disk.open(next.path, .read).read(at: UInt64(SegmentHeader.bytes), count: 64)
-      if next.path == headers.last?.path, start.allSatisfy({ $0 == 0 }) { continue }
       let last = next.header.firstSequence - 1
+      // While nothing is acknowledged in the next segment, this one was active until just now: whoever began the next, a recovery for one, may
+      // have been killed before this one could go.
+      guard durable > last else { continue }
       try require(last > truncated || last > truncating, "\(segment.path) holds nothing above \(truncated) and is still there")
       // A record acknowledged in the successor means that its absence would be noticed.
       // (Where another segment follows, the absence of this one shows as a gap.)
-      guard durable > last, next.header.number == headers.last?.header.number else { continue }
+      guard next.header.number == headers.last?.header.number else { continue }
       let file = try disk.open(segment.path, .read)
       let reader = SegmentReader(
         file: file, header: segment.header, from: next.header.predecessor.length, limit: try file.size(), maxRecordBytes: 1 << 20)

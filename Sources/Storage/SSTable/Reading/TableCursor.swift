@@ -267,11 +267,21 @@ struct BackwardRun: ~Copyable {
 
   func key(of saved: Saved) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: keys.base + saved.key, count: saved.keyBytes) }
 
+  /// Every entry of a block in order, with their keys in the run's memory.
+  mutating func all(of view: BlockView) -> [Saved] {
+    decode(view, from: 0, to: view.entriesEnd)
+    return saved
+  }
+
   /// Decodes the entries from the last restart before `end` up to it.
   mutating func fill(_ view: BlockView, before end: Int) {
+    decode(view, from: view.restartOffset(view.restart(atOrBefore: end - 1)), to: end)
+  }
+
+  private mutating func decode(_ view: BlockView, from first: Int, to end: Int) {
     saved.removeAll(keepingCapacity: true)
     keys.count = 0
-    var offset = view.restartOffset(view.restart(atOrBefore: end - 1))
+    var offset = first
     var start = 0
     while offset < end {
       let entry = view.decode(at: offset)
