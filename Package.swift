@@ -40,6 +40,9 @@ let blocks: [Target] = [
   block("Core", "Simulation", ["StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
+  block(
+    "Storage", "LSMTree",
+    ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
 ]
@@ -61,6 +64,12 @@ let blockTests: [Target] = [
     "Storage", "SSTable",
     ["StrataSSTable", "StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", "StrataNodes", "StrataSimulation", system]),
   tests(
+    "Storage", "LSMTree",
+    [
+      "StrataLSMTree", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSSTable", "StrataSimulation", "StrataWriteAheadLog",
+      system,
+    ]),
+  tests(
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
     resources: [.copy("Golden")]),
@@ -74,7 +83,7 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataWriteAheadLog", "StrataDisk", system, log, nio[0],
+      "StrataRESP", "StrataBitcask", "StrataLSMTree", "StrataSSTable", "StrataWriteAheadLog", "StrataDisk", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)

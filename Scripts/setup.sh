@@ -46,6 +46,7 @@ if [ "$purpose" = bench ]; then
   want_command g++ g++ "compiles the benchmarks' peers"
   want libleveldb-dev "LevelDB's log, a peer of the write-ahead log"
   want librocksdb-dev "RocksDB, a peer of the log and of Bitcask"
+  want rocksdb-tools "db_bench, the peer of the ordered engine"
   want liblmdb-dev "LMDB, a peer of Bitcask"
   want libtkrzw-dev "TKRZW, a peer of Bitcask"
 fi

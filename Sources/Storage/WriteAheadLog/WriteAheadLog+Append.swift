@@ -121,6 +121,23 @@ extension WriteAheadLog {
     return ticket.last
   }
 
+  // MARK: For engines with an order of their own
+
+  /// Orders an application record and returns what ``acknowledge(_:)-(CommitTicket)`` waits for, so that an engine can apply the record before
+  /// it is acknowledged. `kind` is one the log takes.
+  @inline(__always)
+  package func order(kind: UInt8, _ payload: UnsafeRawBufferPointer, durability: Durability) throws(WALError) -> CommitTicket {
+    try place(.operation, count: 1, bytes: LogicalRecord.bytes(payload.count), durability) { frames, _ in
+      LogicalRecord.write(kind, payload, nil, to: &frames)
+    }
+  }
+
+  /// Blocks until what ``order(kind:_:durability:)`` took is acknowledged.
+  package func acknowledge(_ ticket: CommitTicket) throws(WALError) { try wait(ticket) }
+
+  /// Suspends until what ``order(kind:_:durability:)`` took is acknowledged.
+  package func acknowledge(_ ticket: CommitTicket) async throws(WALError) { try await wait(ticket) }
+
   // MARK: Placing
 
   private func place(_ record: WALRecord, _ durability: Durability) throws(WALError) -> CommitTicket {

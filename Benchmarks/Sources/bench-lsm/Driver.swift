@@ -1,0 +1,164 @@
+import Foundation
+import StrataCompression
+import StrataJobs
+import StrataLSMTree
+import StrataSSTable
+import SystemPackage
+
+/// One of db_bench's loads on an LSMTree, with db_bench's keys, values and meaning of the flags.
+struct Driver: Sendable {
+  var workload: String
+  var num: Int
+  var reads: Int
+  var threads = 1
+  var batch = 1
+  var valueBytes = 100
+  var seed: UInt64 = 1
+  /// Filled and compacted first where the directory is empty, outside the time.
+  var needsData: Bool { !workload.hasPrefix("fill") }
+
+  private func options() -> LSMOptions {
+    var options = LSMOptions()
+    options.memtableBytes = 64 << 20
+    options.blockCacheBytes = 1 << 30
+    options.memoryLimit = 4 << 30
+    options.durability = workload == "fillsync" ? .everyWrite : .none
+    options.defaultKeyspace.table.compression = .none
+    options.defaultKeyspace.table.filterBitsPerKey = 10
+    options.defaultKeyspace.table.blockSize = 4096
+    options.background = .threads(compactions: 1)
+    return options
+  }
+
+  /// Runs the load in `directory`: operations and seconds.
+  func run(in directory: String) throws -> (operations: Int, seconds: Double) {
+    let path = FilePath(directory).appending("strata")
+    let isFresh = !FileManager.default.fileExists(atPath: path.string)
+    let store = try LSMTree.open(path, options: options())
+    if needsData, isFresh {
+      var fill = self
+      fill.workload = "fillrandom"
+      fill.threads = 1
+      fill.batch = 1
+      try fill.work(store, thread: 0)
+      try store.compact()
+    }
+    if needsData { try store.waitForBackgroundWork() }
+    let operations = workload.hasPrefix("read") || workload.hasPrefix("seek") ? reads : num
+    let failures = Monitor<[any Error]>([])
+    let began = MonotonicClock.now()
+    let workers = (0..<threads).map { thread in
+      Worker(name: "bench-\(thread)") {
+        do { try self.work(store, thread: thread) } catch { failures.withLock { $0.append(error) } }
+      }
+    }
+    for worker in workers { worker.join() }
+    let seconds = Double(MonotonicClock.now() - began) / 1e9
+    if let failure = failures.withLock({ $0.first }) { throw failure }
+    try store.close()
+    return (operations * threads, seconds)
+  }
+
+  /// db_bench's keys: the number in eight bytes, the most significant first, then zeros as text.
+  private func writeKey(_ number: Int, _ key: UnsafeMutableRawBufferPointer) {
+    key.storeBytes(of: UInt64(number).bigEndian, as: UInt64.self)
+    for index in 8..<16 { key[index] = 0x30 }
+  }
+
+  private func work(_ store: LSMTree, thread: Int) throws {
+    var random = SplitMix(state: seed &+ UInt64(thread) &* 1000)
+    let key = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
+    defer { key.deallocate() }
+    switch workload {
+    case "fillseq", "fillrandom", "fillsync", "overwrite": try fill(store, key, &random)
+    case "readrandom", "readmissing": try read(store, key, &random)
+    case "seekrandom", "seekrandomreverse": try seek(store, key, &random)
+    case "readseq", "readreverse": try scan(store)
+    default: throw BenchFailure(what: "unknown load \(workload)")
+    }
+  }
+
+  private func fill(_ store: LSMTree, _ keyBytes: UnsafeMutableRawBufferPointer, _ random: inout SplitMix) throws {
+    let values = (0..<(1 << 20)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+    let span = values.span.bytes
+    let key = UnsafeRawBufferPointer(keyBytes)
+    var valueAt = 0
+    var done = 0
+    func value() -> Range<Int> {
+      if valueAt + valueBytes > values.count { valueAt = 0 }
+      defer { valueAt += valueBytes }
+      return valueAt..<valueAt + valueBytes
+    }
+    while done < num {
+      if batch == 1 {
+        writeKey(workload == "fillseq" ? done : Int(random.next() % UInt64(num)), keyBytes)
+        try store.put(key.bytes, span.extracting(value()))
+      } else {
+        var changes = WriteBatch(capacity: batch * (valueBytes + 24))
+        for index in 0..<batch {
+          writeKey(workload == "fillseq" ? done + index : Int(random.next() % UInt64(num)), keyBytes)
+          try changes.put(key.bytes, span.extracting(value()))
+        }
+        try store.write(changes)
+      }
+      done += batch
+    }
+  }
+
+  private func read(_ store: LSMTree, _ keyBytes: UnsafeMutableRawBufferPointer, _ random: inout SplitMix) throws {
+    let key = UnsafeRawBufferPointer(keyBytes)
+    var found = 0
+    for _ in 0..<reads {
+      writeKey(Int(random.next() % UInt64(num)), keyBytes)
+      if workload == "readmissing" { keyBytes[15] = 0x2E }
+      if try store.withValue(of: key.bytes, in: nil, at: nil, { $0.byteCount }) != nil { found += 1 }
+    }
+    if workload == "readmissing", found > 0 { throw BenchFailure(what: "an absent key was found") }
+  }
+
+  private func seek(_ store: LSMTree, _ keyBytes: UnsafeMutableRawBufferPointer, _ random: inout SplitMix) throws {
+    let key = UnsafeRawBufferPointer(keyBytes)
+    var bytes = 0
+    for _ in 0..<reads {
+      writeKey(Int(random.next() % UInt64(num)), keyBytes)
+      var iterator = try store.iterator()
+      if workload == "seekrandom" { try iterator.seek(key.bytes) } else { try iterator.seekBefore(key.bytes) }
+      for _ in 0..<10 where iterator.isValid {
+        bytes += iterator.key.byteCount + iterator.value.byteCount
+        if workload == "seekrandom" { try iterator.next() } else { try iterator.previous() }
+      }
+    }
+    if bytes == 0 { throw BenchFailure(what: "nothing was read") }
+  }
+
+  private func scan(_ store: LSMTree) throws {
+    var iterator = try store.iterator()
+    var bytes = 0
+    for _ in 0..<reads {
+      if !iterator.isValid {
+        if workload == "readseq" { try iterator.first() } else { try iterator.last() }
+      }
+      bytes += iterator.key.byteCount + iterator.value.byteCount
+      if workload == "readseq" { try iterator.next() } else { try iterator.previous() }
+    }
+    if bytes == 0 { throw BenchFailure(what: "nothing was read") }
+  }
+}
+
+struct BenchFailure: Error, CustomStringConvertible {
+  var what: String
+  var description: String { what }
+}
+
+/// SplitMix64: cheap beside what is measured.
+struct SplitMix {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}

@@ -1,0 +1,101 @@
+public import StrataSSTable
+public import StrataWriteAheadLog
+import StrataJobs
+
+/// How a store behaves. Everything may differ from one opening to the next, except what a keyspace was created with. Tests shrink the sizes
+/// to reach deep paths with little data.
+public struct LSMOptions: Sendable {
+  /// Levels of a keyspace, level 0 included.
+  public static let maxLevels = 7
+
+  /// Bytes of a memtable; a fuller one is sealed and flushed.
+  public var memtableBytes = 64 << 20
+  /// Entries of a memtable, for those who count rather than weigh.
+  public var memtableEntryLimit = Int.max
+  /// Sealed memtables of a keyspace that may wait to be flushed; writers wait beyond.
+  public var maxSealedMemtables = 2
+  /// When a write counts as acknowledged, where it does not say otherwise.
+  public var durability: Durability = .everyWrite
+  /// Bytes of log kept at most; beyond, the keyspace that holds the oldest of it is flushed.
+  public var maxLogBytes = 1 << 30
+  /// Bytes of a segment of the log.
+  public var logSegmentBytes = 64 << 20
+  /// The largest batch, encoded.
+  public var maxBatchBytes = 256 << 20
+  /// Bytes of memory for memtables, cache and table metadata together.
+  public var memoryLimit = 1 << 30
+  /// Bytes of the block cache; a quarter of ``memoryLimit`` where `nil`.
+  public var blockCacheBytes: Int?
+  /// Sorted runs in level 0 that start a compaction.
+  public var levelZeroTrigger = 4
+  /// Sorted runs in level 0 from which on writes are slowed.
+  public var levelZeroSlowdown = 20
+  /// Sorted runs in level 0 at which writes stop.
+  public var levelZeroStop = 36
+  /// Bytes compaction may be behind before writes are slowed.
+  public var softDebtBytes = 64 << 30
+  /// Bytes compaction may be behind before writes stop.
+  public var hardDebtBytes = 256 << 30
+  /// Bytes per second that flushes and compactions may write together; `nil` for no limit.
+  public var bytesPerSecond: Int?
+  /// Who runs flushes and compactions.
+  public var background: Background = .threads(compactions: 1)
+  /// Whether compactions start by themselves.
+  public var compactsAutomatically = true
+  /// Whether ``LSMTree/close()`` flushes memtables; without, the next opening replays the log.
+  public var flushesOnClose = true
+  /// Bytes of manifest from which on a new file is begun where the old one is mostly history.
+  public var manifestRewriteBytes: UInt64 = 1 << 20
+  /// Whether the log may use a thread of its own.
+  public var logUsesThread = true
+  /// Milliseconds since 1970, for information and TTL; never decides which of two writes wins.
+  public var clock: @Sendable () -> UInt64 = { WallClock.unixMilliseconds() }
+  /// Source of identifiers; they need to differ, not to be secret.
+  public var entropy: @Sendable () -> UInt64 = {
+    var generator = SystemRandomNumberGenerator()
+    return generator.next()
+  }
+  /// Options of the default keyspace.
+  public var defaultKeyspace = KeyspaceOptions()
+  /// Merge operators that keyspaces created earlier may name.
+  public var mergeOperators: [any MergeOperator] = []
+
+  public init() {}
+
+  /// Who runs background work.
+  public enum Background: Sendable, Hashable {
+    /// Threads of the store's own: one for flushes, this many for compactions.
+    case threads(compactions: Int)
+    /// Nobody: the caller runs ``LSMTree/stepBackground(budget:)``; nothing happens between calls, and a call that has to wait for background
+    /// work runs it itself. For tests and simulations.
+    case manual
+  }
+}
+
+/// How a level of sorted runs is kept in shape. The raw values are stored.
+public enum CompactionStyle: UInt8, Sendable, Hashable, CaseIterable {
+  /// Levels of growing size, each one sorted run: fewest probes per read.
+  case leveled = 0
+  /// Runs of like size and adjacent age are merged: fewest bytes written.
+  case sizeTiered = 1
+}
+
+/// What a keyspace is created with.
+public struct KeyspaceOptions: Sendable {
+  /// How tables are merged; stored with the keyspace.
+  public var style: CompactionStyle = .leveled
+  /// Folds operands; its name is stored with the keyspace.
+  public var mergeOperator: (any MergeOperator)?
+  /// How tables are written.
+  public var table = TableOptions()
+  /// Bytes of an output table.
+  public var targetTableBytes: UInt64 = 64 << 20
+  /// Bytes of the level that level 0 is merged into, at most, before there is one more level.
+  public var baseLevelBytes: UInt64 = 256 << 20
+  /// How much larger each level is than the one above.
+  public var fanOut = 10
+  /// Whether the deletion of these keys at this version may be forgotten; `nil` where it always may. Replicas that have not heard of it say no.
+  public var isPurgeable: (@Sendable (_ from: [UInt8], _ to: [UInt8], _ version: UInt64) -> Bool)?
+
+  public init() {}
+}

@@ -1,0 +1,68 @@
+public import StrataDisk
+import StrataSSTable
+import StrataWriteAheadLog
+public import SystemPackage
+
+/// What ``LSMTree/verify()`` found.
+public struct LSMVerifyReport: Sendable {
+  /// Tables read from end to end.
+  public var tables = 0
+  /// Entries seen in them.
+  public var entries: UInt64 = 0
+  /// Records of the log read.
+  public var records: UInt64 = 0
+  /// What is not as it was written, by file or place.
+  public var damage: [String] = []
+
+  /// Nothing looked at yet.
+  public init() {}
+}
+
+extension LSMTree {
+  /// Reads every table and the log from end to end, past the cache, every checksum checked; damage is reported, not thrown.
+  /// - Throws: `.closed`.
+  public func verify() throws(LSMError) -> LSMVerifyReport {
+    var report = LSMVerifyReport()
+    if core.isClosed.load(ordering: .acquiring) { throw .closed }
+    for keyspace in core.allKeyspaces {
+      // Held, so that no table goes while it is read.
+      let version = keyspace.version
+      for table in version.levels.tables { core.verify(table, &report) }
+    }
+    do {
+      let reader = try core.log.replay(after: 0)
+      try reader.forEach { (_, _, _, _) throws(LSMError) in report.records += 1 }
+    } catch { report.damage.append("log: \(error)") }
+    return report
+  }
+
+  /// Makes a new manifest for a store whose manifest is damaged or names tables that are gone: all readable tables go into level 0 of the default
+  /// keyspace, in the order of their sequences; tables that cannot be opened are left out and named. The log is replayed by the next opening.
+  ///
+  /// For a store that nobody has open. Changes of other keyspaces cannot be told apart and are refused.
+  /// - Throws: `.locked`, `.log`, `.disk`.
+  public static func repair(
+    _ directory: FilePath, options: LSMOptions = LSMOptions(), on fileSystem: any FileSystem = POSIXFileSystem()
+  ) throws(LSMError) -> [String] {
+    try Repair(directory: directory, options: options, fileSystem: fileSystem).run()
+  }
+}
+
+extension LSMCore {
+  fileprivate func verify(_ table: TableHandle, _ report: inout LSMVerifyReport) {
+    report.tables += 1
+    let cursor = table.reader.cursor(fillCache: false)
+    var entries: UInt64 = 0
+    do throws(TableError) {
+      try cursor.first()
+      while cursor.isValid {
+        entries += 1
+        try cursor.next()
+      }
+      if entries != table.metadata.entryCount {
+        report.damage.append("\(table.reader.path): \(entries) entries, \(table.metadata.entryCount) were written")
+      }
+    } catch { report.damage.append("\(error)") }
+    report.entries += entries
+  }
+}

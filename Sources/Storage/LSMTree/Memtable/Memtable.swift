@@ -1,0 +1,184 @@
+import StrataBytes
+import StrataJobs
+import StrataSSTable
+import Synchronization
+
+/// The newest entries of a keyspace, in memory: what the log already holds and no table yet.
+///
+/// Writers reserve room under the commit lock and insert outside it, concurrently; readers need no lock. Once sealed no reservation is made
+/// any more, and when ``isQuiet`` its content is final.
+final class Memtable: @unchecked Sendable {
+  // Sendable because the list is safe to use from all threads, the counters are atomic and the rest is behind a lock or immutable.
+  let list: Skiplist
+  private let arena: Arena
+  /// Number in the order of the keyspace's memtables.
+  let number: UInt64
+  /// How many entries it takes.
+  private let entryLimit: Int
+
+  /// Bytes of the arena in use.
+  private let used: Atomic<Int>
+  /// Bytes promised to writers that have not finished.
+  private let promised = Atomic<Int>(0)
+  private let writers = Atomic<Int>(0)
+  private let entries = Atomic<Int>(0)
+  private let deletions = Atomic<Int>(0)
+  /// Newest sequence of any entry; final once quiet.
+  private let newest = Atomic<UInt64>(0)
+  private let rangeCount = Atomic<Int>(0)
+  private let ranges = Monitor(Ranges())
+
+  /// Range deletions as they came, and their fragments as of some count.
+  private struct Ranges {
+    var all: [RangeDeletion] = []
+    var fragments: RangeTombstones?
+  }
+
+  /// Splices of a few writers; a writer that finds its own taken begins without.
+  private let splices: UnsafeMutablePointer<SharedSplice>
+  private static let spliceCount = 4
+
+  private struct SharedSplice: ~Copyable {
+    let isTaken = Atomic<Bool>(false)
+    var splice = Skiplist.Splice()
+  }
+
+  init(_ arena: Arena, number: UInt64, entryLimit: Int) {
+    precondition(arena.capacity <= 1 << 34, "links of 32 bits reach 32 GiB")
+    self.arena = arena
+    self.number = number
+    self.entryLimit = entryLimit
+    list = Skiplist(arena.base)
+    used = Atomic((Skiplist.headerBytes + 7) & ~7)
+    splices = .allocate(capacity: Self.spliceCount)
+    for index in 0..<Self.spliceCount { (splices + index).initialize(to: SharedSplice()) }
+  }
+
+  deinit {
+    splices.deinitialize(count: Self.spliceCount)
+    splices.deallocate()
+  }
+
+  // MARK: Filling
+
+  /// Room the arena of a memtable needs around its entries.
+  static let overhead = (Skiplist.headerBytes + 7) & ~7
+
+  /// Promises room for entries that take at most `bytes`; `false` where the memtable is full. Under the commit lock.
+  func reserve(_ bytes: Int, entries count: Int) -> Bool {
+    // Promises first: what a writer finishes in between is then counted twice rather than not at all.
+    let open = promised.load(ordering: .acquiring)
+    guard open + used.load(ordering: .acquiring) + bytes <= arena.capacity else { return false }
+    let held = entries.load(ordering: .relaxed)
+    guard held == 0 || held + count <= entryLimit else { return false }
+    promised.add(bytes, ordering: .acquiringAndReleasing)
+    writers.add(1, ordering: .acquiringAndReleasing)
+    entries.add(count, ordering: .relaxed)
+    return true
+  }
+
+  /// Ends what ``reserve(_:entries:)`` began, whether or not anything was inserted.
+  func finish(_ bytes: Int, newest sequence: UInt64) {
+    _ = newest.max(sequence, ordering: .relaxed)
+    promised.subtract(bytes, ordering: .acquiringAndReleasing)
+    writers.subtract(1, ordering: .acquiringAndReleasing)
+  }
+
+  /// Takes back a reservation of entries that never came to be. Under the commit lock.
+  func cancel(_ bytes: Int, entries count: Int) {
+    entries.subtract(count, ordering: .relaxed)
+    finish(bytes, newest: 0)
+  }
+
+  /// Inserts one entry into reserved room.
+  @inline(__always)
+  func insert(key: UnsafeRawBufferPointer, trailer: Trailer, value: UnsafeRawBufferPointer, _ splice: inout Skiplist.Splice) {
+    let height = Skiplist.height(trailer.sequence)
+    let bytes = Skiplist.nodeBytes(height: height, key: key.count, value: value.count)
+    let offset = used.add(bytes, ordering: .acquiringAndReleasing).oldValue
+    list.insert(at: offset, height: height, key: key, trailer: trailer, value: value, &splice)
+    if trailer.word & 0xFF == UInt64(EntryKind.deletion.rawValue) { deletions.add(1, ordering: .relaxed) }
+  }
+
+  /// Calls `body` with a splice: that of the last writer in this slot where nobody else uses it.
+  @inline(__always)
+  func withSplice(_ slot: Int, _ body: (inout Skiplist.Splice) -> Void) {
+    let shared = splices + (slot & (Self.spliceCount - 1))
+    if shared.pointee.isTaken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged {
+      body(&shared.pointee.splice)
+      shared.pointee.isTaken.store(false, ordering: .releasing)
+    } else {
+      var splice = Skiplist.Splice()
+      body(&splice)
+    }
+  }
+
+  /// Adds a range deletion; its bytes count as used, in whole words, as nodes lie at such.
+  func deleteRange(from start: UnsafeRawBufferPointer, to end: UnsafeRawBufferPointer, sequence: UInt64) {
+    used.add((start.count + end.count + 64 + 7) & ~7, ordering: .acquiringAndReleasing)
+    ranges.withLock { ranges in
+      ranges.all.append(RangeDeletion(start: [UInt8](start), end: [UInt8](end), sequence: sequence))
+      ranges.fragments = nil
+      rangeCount.store(ranges.all.count, ordering: .releasing)
+    }
+  }
+
+  // MARK: State
+
+  /// No writer is at work: once sealed, nothing changes any more.
+  var isQuiet: Bool { writers.load(ordering: .acquiring) == 0 }
+  var isEmpty: Bool { entries.load(ordering: .relaxed) == 0 }
+  var entryCount: Int { entries.load(ordering: .relaxed) }
+  var deletionCount: Int { deletions.load(ordering: .relaxed) + rangeCount.load(ordering: .relaxed) }
+  var newestSequence: UInt64 { newest.load(ordering: .acquiring) }
+  var usedBytes: Int { min(used.load(ordering: .relaxed), arena.capacity) }
+  var hasRangeDeletions: Bool { rangeCount.load(ordering: .acquiring) > 0 }
+
+  /// The range deletions so far as fragments; built anew only when some came since.
+  func rangeTombstones() -> RangeTombstones {
+    ranges.withLock { ranges in
+      if let fragments = ranges.fragments { return fragments }
+      let fragments = RangeTombstones(ranges.all)
+      ranges.fragments = fragments
+      return fragments
+    }
+  }
+
+  /// The range deletions as they came.
+  var rangeDeletions: [RangeDeletion] { ranges.withLock { $0.all } }
+
+  /// A position in the entries. It keeps the memtable.
+  func cursor() -> MemtableCursor { MemtableCursor(self) }
+}
+
+/// A position in a memtable. Entries that other threads insert meanwhile appear or not, as their place has been passed or not.
+final class MemtableCursor: Cursor {
+  private let memtable: Memtable
+  private let list: Skiplist
+  private var link: Skiplist.Link = 0
+
+  init(_ memtable: Memtable) {
+    self.memtable = memtable
+    list = memtable.list
+  }
+
+  @inline(__always)
+  private func stand(_ link: Skiplist.Link) {
+    self.link = link
+    isValid = link > Skiplist.origin
+    if isValid { entry = CursorEntry(key: list.key(link), head: list.head(link), trailer: list.trailer(link), value: list.value(link)) }
+  }
+
+  override func first() throws(TableError) { stand(list.next(Skiplist.origin)) }
+  override func last() throws(TableError) { stand(list.last()) }
+  override func next() throws(TableError) { stand(list.next(link)) }
+  override func previous() throws(TableError) { stand(list.previous(link)) }
+
+  override func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) {
+    stand(list.bracket(Skiplist.Target(key, head: keyHead(key), trailer)).after)
+  }
+
+  override func seekBefore(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) {
+    stand(list.bracket(Skiplist.Target(key, head: keyHead(key), trailer)).before)
+  }
+}

@@ -1,0 +1,218 @@
+import StrataBytes
+import StrataSSTable
+import Synchronization
+
+/// An ordered list of versions in one fixed block of memory: insertion by any number of threads without a lock, reading without
+/// waiting, both directions, nothing freed singly.
+///
+/// The shape is Pebble's `arenaskl` after Pugh (1990): towers of 32-bit links, here in units of eight bytes, which a compare-and-swap
+/// publishes level by level from the bottom; a node is complete before its first link points at it and never changes afterwards. Links
+/// back are hints: one may lag behind insertions that came after it, never lead past its node, so a step back walks forward from it.
+///
+///     node: 0 key head u64 | 8 trailer u64 | 16 height << 24 + key length u32 | 20 value length u32 | 24 link back u32
+///           28 links u32 × height | key | value | up to 8 bytes
+///
+/// Whoever inserts has made sure of the room (``nodeBound(key:value:)``); keys fit ``TableLimits/keyBytes``.
+struct Skiplist: @unchecked Sendable {
+  // Sendable because all memory that threads share is written before a releasing link shows it, or is such a link.
+  typealias Link = UInt32
+
+  static let maxHeight = 12
+  private static let links = 28
+  /// The node before all others; its links are the list's beginnings.
+  static let origin: Link = 1
+  /// What the first insertion finds taken.
+  static let headerBytes = 8 + links + 4 * maxHeight + 4
+
+  let base: UnsafeMutableRawPointer
+
+  /// An empty list in memory whose first ``headerBytes`` become the list's own; `base` is aligned to eight bytes.
+  init(_ base: UnsafeMutableRawPointer) {
+    self.base = base
+    base.initializeMemory(as: UInt8.self, repeating: 0, count: Self.headerBytes)
+    node(Self.origin).storeBytes(of: UInt32(Self.maxHeight) << 24, toByteOffset: 16, as: UInt32.self)
+  }
+
+  /// The most bytes a node of such lengths takes.
+  static func nodeBound(key: Int, value: Int) -> Int { links + 4 * maxHeight + key + value + 8 }
+
+  /// The bytes a node takes.
+  @inline(__always)
+  static func nodeBytes(height: Int, key: Int, value: Int) -> Int { (links &+ 4 &* height &+ key &+ value &+ 7) & ~7 }
+
+  /// A height with probability 4^-(h-1) of being at least h, drawn from `seed`.
+  @inline(__always)
+  static func height(_ seed: UInt64) -> Int {
+    var x = seed &* 0x9E37_79B9_7F4A_7C15
+    x ^= x >> 32
+    x = x &* 0xD6E8_FEB8_6659_FD93
+    return min(maxHeight, 1 &+ (x | 1 << 62).trailingZeroBitCount / 2)
+  }
+
+  // MARK: Nodes
+
+  @inline(__always) func node(_ link: Link) -> UnsafeMutableRawPointer { base + Int(link) &* 8 }
+
+  @inline(__always)
+  private func tower(_ link: Link, _ level: Int) -> UnsafeMutablePointer<Atomic<UInt32>> {
+    (node(link) + (Self.links &+ 4 &* level)).assumingMemoryBound(to: Atomic<UInt32>.self)
+  }
+
+  @inline(__always) private func back(_ link: Link) -> UnsafeMutablePointer<Atomic<UInt32>> {
+    (node(link) + 24).assumingMemoryBound(to: Atomic<UInt32>.self)
+  }
+
+  /// The node after `link` at `level`, 0 at the end.
+  @inline(__always) func next(_ link: Link, _ level: Int = 0) -> Link { tower(link, level).pointee.load(ordering: .acquiring) }
+
+  @inline(__always) func head(_ link: Link) -> UInt64 { node(link).load(as: UInt64.self) }
+  @inline(__always) func trailer(_ link: Link) -> Trailer { Trailer(word: node(link).load(fromByteOffset: 8, as: UInt64.self)) }
+
+  @inline(__always)
+  func key(_ link: Link) -> UnsafeRawBufferPointer {
+    let node = node(link)
+    let word = node.load(fromByteOffset: 16, as: UInt32.self)
+    return UnsafeRawBufferPointer(start: node + (Self.links &+ 4 &* Int(word >> 24)), count: Int(word & 0xFF_FFFF))
+  }
+
+  @inline(__always)
+  func value(_ link: Link) -> UnsafeRawBufferPointer {
+    let key = key(link)
+    return UnsafeRawBufferPointer(
+      start: key.baseAddress.map { $0 + key.count }, count: Int(node(link).load(fromByteOffset: 20, as: UInt32.self)))
+  }
+
+  /// What a search is for.
+  struct Target {
+    var head: UInt64
+    var trailer: Trailer
+    var key: UnsafeRawBufferPointer
+
+    @inline(__always) init(_ key: UnsafeRawBufferPointer, head: UInt64, _ trailer: Trailer) {
+      self.key = key
+      self.head = head
+      self.trailer = trailer
+    }
+  }
+
+  /// Whether the node comes before the target in internal order.
+  @inline(__always)
+  private func precedes(_ link: Link, _ target: Target) -> Bool {
+    let head = head(link)
+    if head != target.head { return head < target.head }
+    let order = compare(key(link), target.key)
+    return order != 0 ? order < 0 : trailer(link) > target.trailer
+  }
+
+  // MARK: Searching
+
+  /// The last node before the target, ``origin`` where there is none, and the one after it, 0 where there is none.
+  @inline(__always)
+  func bracket(_ target: Target) -> (before: Link, after: Link) {
+    var before = Self.origin
+    var level = Self.maxHeight - 1
+    var bound: Link = 0
+    while true {
+      let after = next(before, level)
+      // A node that was found too far a level above need not be compared again.
+      if after != bound, after != 0, precedes(after, target) {
+        before = after
+        continue
+      }
+      if level == 0 { return (before, after) }
+      bound = after
+      level &-= 1
+    }
+  }
+
+  /// The node before `link`, ``origin`` for the first.
+  func previous(_ link: Link) -> Link {
+    var before = back(link).pointee.load(ordering: .acquiring)
+    while true {
+      let after = next(before)
+      if after == link { return before }
+      before = after
+    }
+  }
+
+  /// The last node, ``origin`` where there is none.
+  func last() -> Link {
+    var node = Self.origin
+    for level in (0..<Self.maxHeight).reversed() {
+      while case let after = next(node, level), after != 0 { node = after }
+    }
+    return node
+  }
+
+  // MARK: Inserting
+
+  /// Where an insertion goes, level by level. Kept from one insertion to the next it makes neighbouring keys cheap: an ascending load
+  /// costs O(1) each.
+  struct Splice {
+    var before = [12 of Link](repeating: Skiplist.origin)
+    var after = [12 of Link](repeating: 0)
+    var isFilled = false
+  }
+
+  /// Adds a node at the free place `offset` of the memory, which has room for it.
+  func insert(
+    at offset: Int, height: Int, key: UnsafeRawBufferPointer, trailer: Trailer, value: UnsafeRawBufferPointer, _ splice: inout Splice
+  ) {
+    let link = Link(truncatingIfNeeded: offset >> 3)
+    let node = base + offset
+    let head = keyHead(key)
+    node.storeBytes(of: head, as: UInt64.self)
+    node.storeBytes(of: trailer.word, toByteOffset: 8, as: UInt64.self)
+    node.storeBytes(of: UInt32(height) << 24 | UInt32(key.count), toByteOffset: 16, as: UInt32.self)
+    node.storeBytes(of: UInt32(value.count), toByteOffset: 20, as: UInt32.self)
+    let bytes = node + (Self.links + 4 * height)
+    if let source = key.baseAddress { bytes.copyMemory(from: source, byteCount: key.count) }
+    if let source = value.baseAddress { (bytes + key.count).copyMemory(from: source, byteCount: value.count) }
+    let target = Target(key, head: head, trailer)
+    fill(&splice, target)
+    for level in 0..<height {
+      while true {
+        let (before, after) = (splice.before[level], splice.after[level])
+        node.storeBytes(of: after, toByteOffset: Self.links + 4 * level, as: UInt32.self)
+        if level == 0 { node.storeBytes(of: before, toByteOffset: 24, as: UInt32.self) }
+        if tower(before, level).pointee.compareExchange(expected: after, desired: link, ordering: .releasing).exchanged {
+          // Late by any number of insertions this still names a node before `after`, which is all a link back promises.
+          if level == 0, after != 0 { back(after).pointee.store(link, ordering: .releasing) }
+          break
+        }
+        (splice.before[level], splice.after[level]) = step(from: before, level, target)
+      }
+      splice.before[level] = link
+    }
+  }
+
+  private func step(from link: Link, _ level: Int, _ target: Target) -> (Link, Link) {
+    var before = link
+    while true {
+      let after = next(before, level)
+      guard after != 0, precedes(after, target) else { return (before, after) }
+      before = after
+    }
+  }
+
+  /// Makes every level of the splice bracket the target, from the lowest level on that does so already.
+  private func fill(_ splice: inout Splice, _ target: Target) {
+    var level = 0
+    if splice.isFilled {
+      while level < Self.maxHeight {
+        let (before, after) = (splice.before[level], splice.after[level])
+        if next(before, level) == after, before == Self.origin || precedes(before, target), after == 0 || !precedes(after, target) { break }
+        level += 1
+      }
+    } else {
+      level = Self.maxHeight
+      splice.isFilled = true
+    }
+    var start = level == Self.maxHeight ? Self.origin : splice.before[level]
+    while level > 0 {
+      level -= 1
+      (splice.before[level], splice.after[level]) = step(from: start, level, target)
+      start = splice.before[level]
+    }
+  }
+}

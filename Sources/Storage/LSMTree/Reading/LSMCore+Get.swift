@@ -1,0 +1,106 @@
+import StrataBytes
+import StrataFilters
+import StrataSSTable
+
+extension LSMCore {
+  /// Calls `body` with the newest value of `key` at or below `sequence`, if the key has one.
+  ///
+  /// Allocates nothing and counts no references while the blocks it needs are cached and no merge operands turn up.
+  @inline(__always)
+  func withValue<Result>(
+    _ key: UnsafeRawBufferPointer, _ keyspace: Keyspace, at sequence: UInt64?, _ body: (UnsafeRawBufferPointer) -> Result
+  ) throws(LSMError) -> Result? {
+    let slot = epochs.enter()
+    defer { epochs.leave(slot) }
+    var lookup = PointLookup()
+    let version = keyspace.pinned
+    // After the version is pinned: see `Version`.
+    let visible = sequence ?? ring.visible
+    var failure: LSMError?
+    version._withUnsafeGuaranteedRef { version in failure = search(version, key, visible, keyspace, &lookup) }
+    if let failure { throw failure }
+    if lookup.operands.isEmpty {
+      guard case .value = lookup.state else { return nil }
+      return body(lookup.value)
+    }
+    let merged = try fold(&lookup, key, keyspace)
+    return merged.withUnsafeBytes { body($0) }
+  }
+
+  /// Asks the sources from the newest to the oldest until one settles the search: each holds only versions of the key older than those before.
+  @inline(__always)
+  private func search(
+    _ version: Version, _ key: UnsafeRawBufferPointer, _ sequence: UInt64, _ keyspace: Keyspace, _ lookup: inout PointLookup
+  ) -> LSMError? {
+    let head = keyHead(key)
+    let target = Skiplist.Target(key, head: head, Trailer.newest(atOrBelow: sequence))
+    for index in 0..<version.memtableCount {
+      version.memtables[index]._withUnsafeGuaranteedRef { memtable in
+        if memtable.hasRangeDeletions { lookup.cover(memtable.rangeTombstones().coveringSequence(key, atOrBelow: sequence)) }
+      }
+      if Self.search(version.lists[index], target, &lookup) || lookup.coveringSequence > 0 { return nil }
+    }
+    let runs = version.levels.runPointers
+    let count = version.levels.runCount
+    guard count > 0 else { return nil }
+    var failure: LSMError?
+    let hash = FilterHash.hash64(key)
+    for index in 0..<count {
+      let isDone = runs[index]._withUnsafeGuaranteedRef { run -> Bool in
+        let place = run.table(for: key, head: head)
+        guard place >= 0 else { return false }
+        run.readers[place]._withUnsafeGuaranteedRef { reader in
+          do throws(TableError) { try reader.lookup(key, hash: hash, atOrBelow: sequence, into: &lookup) } catch {
+            failure = damaged(error, run.tables[place], keyspace)
+          }
+        }
+        // What covers the key here covers every older version of it.
+        return lookup.isSettled || lookup.coveringSequence > 0 || failure != nil
+      }
+      if isDone { return failure }
+    }
+    return nil
+  }
+
+  /// Takes the versions of the target's key from one memtable; `true` where that settles the search.
+  @inline(__always)
+  private static func search(_ list: Skiplist, _ target: Skiplist.Target, _ lookup: inout PointLookup) -> Bool {
+    var link = list.bracket(target).after
+    while link != 0, list.head(link) == target.head, compare(list.key(link), target.key) == 0 {
+      if lookup.take(list.trailer(link), list.value(link), pinning: nil) { return true }
+      link = list.next(link)
+    }
+    return false
+  }
+
+  /// Folds collected operands into the value the search ended with, or into none.
+  private func fold(_ lookup: inout PointLookup, _ key: UnsafeRawBufferPointer, _ keyspace: Keyspace) throws(LSMError) -> [UInt8] {
+    let base: [UInt8]? = if case .value = lookup.state { [UInt8](lookup.value) } else { nil }
+    return try fold(lookup.operands.reversed().map(\.bytes), base, key, keyspace)
+  }
+
+  /// Folds operands, oldest first.
+  func fold(_ operands: [[UInt8]], _ base: [UInt8]?, _ key: UnsafeRawBufferPointer, _ keyspace: Keyspace) throws(LSMError) -> [UInt8] {
+    guard let merger = keyspace.options.mergeOperator else { throw .noMergeOperator(keyspace: keyspace.name) }
+    guard let value = merger.fullMerge(key: key.bytes, base: base, operands: operands) else {
+      throw .mergeFailed(key: [UInt8](key), operatorName: merger.name)
+    }
+    return value
+  }
+
+  /// What a damaged block means for its reader. The table is noted and spared by compactions, which could only fail over it.
+  func damaged(_ error: TableError, _ table: TableHandle, _ keyspace: Keyspace) -> LSMError {
+    switch error {
+    case .corruptBlock, .notATable, .truncated, .foreignTable:
+      quarantine(table, keyspace, error)
+      return .corruption(
+        error, level: Int(table.metadata.level), from: table.metadata.smallest.userKey, to: table.metadata.largest.userKey)
+    default: return LSMError(error)
+    }
+  }
+
+  func quarantine(_ table: TableHandle, _ keyspace: Keyspace, _ error: TableError) {
+    guard work.withLock({ $0.quarantined.insert(table.metadata.fileID).inserted }) else { return }
+    events.send(.quarantined(keyspace: keyspace.name, table: table.metadata.fileID, error: "\(error)"))
+  }
+}

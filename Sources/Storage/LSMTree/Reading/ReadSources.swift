@@ -1,0 +1,76 @@
+import SystemPackage
+import StrataBytes
+import StrataSSTable
+
+/// What an iterator reads: a version, kept, and one merged cursor over its memtables and tables.
+struct ReadSources {
+  let version: Version
+  let cursor: Cursor
+  /// Range deletions of memtables and tables, each part with some.
+  let ranges: [RangeTombstones]
+  let hasRanges: Bool
+  /// Sequences from here on are those of a batch that reads itself.
+  var ownFrom = UInt64.max
+
+  /// Whether the entry belongs to the batch that reads.
+  @inline(__always) func isOwn(_ trailer: Trailer) -> Bool { trailer.sequence >= ownFrom }
+
+  /// The newest range deletion that covers the key and is visible at `sequence`; 0 where there is none.
+  func covering(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> UInt64 {
+    var newest: UInt64 = 0
+    for part in ranges { newest = max(newest, part.coveringSequence(key, atOrBelow: sequence)) }
+    return newest
+  }
+
+  /// What a failed move means: a damaged block is laid to its table.
+  func error(_ error: TableError, _ core: LSMCore, _ keyspace: Keyspace) -> LSMError {
+    let path =
+      switch error {
+      case .corruptBlock(let path, _, _, _), .notATable(let path, _), .truncated(let path, _, _), .foreignTable(let path, _): path
+      default: nil as FilePath?
+      }
+    guard let path, let table = version.levels.tables.first(where: { $0.reader.path == path }) else { return LSMError(error) }
+    return core.damaged(error, table, keyspace)
+  }
+}
+
+extension LSMCore {
+  /// Pins the present version of a keyspace and opens cursors on all of it that the bounds touch.
+  func sources(
+    _ keyspace: Keyspace, _ bounds: KeyBounds, at sequence: UInt64?, _ options: ReadOptions
+  ) -> (ReadSources, version: UInt64) {
+    let version = pin(keyspace)
+    // After the version is pinned: see `Version`.
+    let visible = sequence ?? ring.visible
+    return (sources(version, bounds, options, over: []), visible)
+  }
+
+  /// The present version, counted, without the keyspace's lock.
+  func pin(_ keyspace: Keyspace) -> Version {
+    let slot = epochs.enter()
+    defer { epochs.leave(slot) }
+    return keyspace.pinned.takeUnretainedValue()
+  }
+
+  /// Cursors over a version, under those given.
+  func sources(_ version: Version, _ bounds: KeyBounds, _ options: ReadOptions, over upper: [Cursor]) -> ReadSources {
+    var cursors = upper
+    var ranges: [RangeTombstones] = []
+    for memtable in version.allMemtables {
+      if !memtable.isEmpty { cursors.append(memtable.cursor()) }
+      if memtable.hasRangeDeletions { ranges.append(memtable.rangeTombstones()) }
+    }
+    for run in version.levels.runs {
+      if run.count == 1 {
+        guard Levels.overlaps(run.tables[0].metadata, bounds) else { continue }
+        cursors.append(run.tables[0].reader.cursor(fillCache: options.fillCache))
+      } else {
+        cursors.append(LevelCursor(run, bounds: bounds, fillCache: options.fillCache))
+      }
+    }
+    let tables = version.levels.rangeTombstones()
+    if !tables.isEmpty { ranges.append(tables) }
+    return ReadSources(
+      version: version, cursor: cursors.count == 1 ? cursors[0] : MergingCursor(cursors), ranges: ranges, hasRanges: !ranges.isEmpty)
+  }
+}

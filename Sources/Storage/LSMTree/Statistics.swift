@@ -1,0 +1,179 @@
+import StrataJobs
+import StrataSSTable
+public import StrataWriteAheadLog
+import Synchronization
+
+/// What a store has done and holds; counts are since it was opened.
+public struct LSMStatistics: Sendable {
+  /// Bytes of keys and values given to writes.
+  public var userBytes: UInt64 = 0
+  /// What the log has done.
+  public var log: WALStatistics
+  /// Flushes done.
+  public var flushes: UInt64 = 0
+  /// Bytes flushes wrote.
+  public var flushedBytes: UInt64 = 0
+  /// Compactions done.
+  public var compactions: UInt64 = 0
+  /// Bytes compactions read.
+  public var compactionReadBytes: UInt64 = 0
+  /// Bytes compactions wrote.
+  public var compactionWrittenBytes: UInt64 = 0
+  /// Bytes that compactions and flushes wrote into each level.
+  public var writtenBytesByLevel: [UInt64] = []
+  /// Tables of each level over all keyspaces.
+  public var tablesByLevel: [Int] = []
+  /// Bytes of each level over all keyspaces.
+  public var bytesByLevel: [UInt64] = []
+  /// Time writes were held back.
+  public var stallNanoseconds: UInt64 = 0
+  /// How often writes were held back.
+  public var stalls: UInt64 = 0
+  /// Bytes in memtables.
+  public var memtableBytes: Int = 0
+  /// Bytes tables keep in memory outside the cache.
+  public var tableMemoryBytes: Int = 0
+  /// The block cache.
+  public var cache: BlockCache.Statistics
+  /// Snapshots held.
+  public var snapshots = 0
+  /// Age of the oldest snapshot; zero where there is none.
+  public var oldestSnapshotAge = Duration.zero
+  /// Bytes of dropped tables that readers still keep.
+  public var pinnedObsoleteBytes: UInt64 = 0
+  /// Deletions in memtables and tables, those of ranges included.
+  public var tombstones: UInt64 = 0
+  /// Manifest files begun.
+  public var manifestRotations = 0
+  /// At most so many bytes of log are replayed by the next opening.
+  public var recoveryBytesBound = 0
+  /// Sorted runs a read of an absent key may have to ask, memtables included.
+  public var readAmplification = 0
+  /// Files removed at opening that nothing named.
+  public var orphansRemoved: UInt64 = 0
+
+  /// Bytes written to tables and log for each byte of the user; 0 before the first.
+  public var writeAmplification: Double {
+    userBytes == 0 ? 0 : Double(flushedBytes + compactionWrittenBytes + log.bytesWritten) / Double(userBytes)
+  }
+}
+
+/// A flush or compaction that has written its tables.
+struct FinishedMerge {
+  var report: MergeReport
+  var bytesOut: UInt64
+  var level: Int
+  var isFlush: Bool
+  var nanoseconds: UInt64
+
+  init(_ report: MergeReport, _ outputs: [TableMetadata], level: Int, isFlush: Bool, nanoseconds: UInt64) {
+    self.report = report
+    bytesOut = outputs.reduce(0) { $0 + $1.fileSize }
+    self.level = level
+    self.isFlush = isFlush
+    self.nanoseconds = nanoseconds
+  }
+}
+
+/// Counters that many threads add to.
+final class Counters: Sendable {
+  let userBytes = Atomic<UInt64>(0)
+  let orphansRemoved = Atomic<UInt64>(0)
+  private let stallNanoseconds = Atomic<UInt64>(0)
+  private let stalls = Atomic<UInt64>(0)
+
+  private struct Work {
+    var flushes: UInt64 = 0
+    var flushedBytes: UInt64 = 0
+    var compactions: UInt64 = 0
+    var read: UInt64 = 0
+    var written: UInt64 = 0
+    var byLevel = [UInt64](repeating: 0, count: LSMOptions.maxLevels)
+    /// Bytes per second of the compactions so far, the later ones weighing more.
+    var drainRate = 0.0
+  }
+
+  private let work = Monitor(Work())
+
+  func stalled(_ nanoseconds: UInt64) {
+    stallNanoseconds.add(nanoseconds, ordering: .relaxed)
+    stalls.add(1, ordering: .relaxed)
+  }
+
+  func add(_ merge: FinishedMerge) {
+    work.withLock { work in
+      if merge.isFlush {
+        work.flushes += 1
+        work.flushedBytes += merge.bytesOut
+      } else {
+        work.compactions += 1
+        work.read += merge.report.bytesIn
+        work.written += merge.bytesOut
+        let rate = Double(merge.report.bytesIn) * 1e9 / Double(max(1, merge.nanoseconds))
+        work.drainRate = work.drainRate == 0 ? rate : work.drainRate * 0.8 + rate * 0.2
+      }
+      work.byLevel[merge.level] += merge.bytesOut
+    }
+  }
+
+  /// Bytes per second that compactions take in; 64 MiB where none has run.
+  func drainRate() -> Int {
+    let rate = work.withLock { $0.drainRate }
+    return rate == 0 ? 64 << 20 : Int(rate)
+  }
+
+  func read(into statistics: inout LSMStatistics) {
+    statistics.userBytes = userBytes.load(ordering: .relaxed)
+    statistics.orphansRemoved = orphansRemoved.load(ordering: .relaxed)
+    statistics.stallNanoseconds = stallNanoseconds.load(ordering: .relaxed)
+    statistics.stalls = stalls.load(ordering: .relaxed)
+    work.withLock { work in
+      statistics.flushes = work.flushes
+      statistics.flushedBytes = work.flushedBytes
+      statistics.compactions = work.compactions
+      statistics.compactionReadBytes = work.read
+      statistics.compactionWrittenBytes = work.written
+      statistics.writtenBytesByLevel = work.byLevel
+    }
+  }
+}
+
+/// Something that happened in a store, for logs and operators.
+public enum LSMEvent: Sendable, Hashable {
+  /// Memtables have become tables.
+  case flushed(keyspace: String, tables: [UInt64], bytes: UInt64)
+  /// Tables were merged, moved or dropped.
+  case compacted(keyspace: String, reason: String, inputs: [UInt64], outputs: [UInt64], level: Int)
+  /// A job failed.
+  case jobFailed(what: String, error: String)
+  /// A damaged table is no longer compacted.
+  case quarantined(keyspace: String, table: UInt64, error: String)
+  /// Writes have stopped.
+  case stopped(PressureReason)
+  /// Writes are off for good.
+  case becameReadOnly(cause: String)
+}
+
+/// Hands events to whoever listens, the newest 256 of them at most for one who is slow.
+final class EventHub: Sendable {
+  private let listeners: Monitor<[UInt64: AsyncStream<LSMEvent>.Continuation]> = Monitor([:])
+  private let next = Atomic<UInt64>(0)
+
+  func send(_ event: LSMEvent) {
+    let all = listeners.withLock { Array($0.values) }
+    for listener in all { listener.yield(event) }
+  }
+
+  func listen() -> AsyncStream<LSMEvent> {
+    let (stream, continuation) = AsyncStream.makeStream(of: LSMEvent.self, bufferingPolicy: .bufferingNewest(256))
+    let id = next.add(1, ordering: .relaxed).oldValue
+    listeners.withLock { $0[id] = continuation }
+    continuation.onTermination = { [weak self] _ in self?.listeners.withLock { _ = $0.removeValue(forKey: id) } }
+    return stream
+  }
+
+  func finish() {
+    let all = listeners.withLock { Array($0.values) }
+    for listener in all { listener.finish() }
+  }
+}

@@ -1,0 +1,35 @@
+public import StrataWriteAheadLog
+
+/// What the commit lock guards, besides the keyspaces' active memtables.
+struct CommitState {
+  /// The last sequence given out.
+  var lastSequence: UInt64
+  /// The last sequence that went into the log, 0 before the first since opening that has a predecessor there.
+  var lastLogged: UInt64
+  /// The last record of the log.
+  var lastLog: UInt64
+  /// Bytes given to the log since opening, for the cap on its size.
+  var loggedBytes: UInt64 = 0
+  /// `loggedBytes` at which the cap is looked at again.
+  var nextLogCheck: UInt64
+  var nextMemtable: UInt64 = 1
+  var isClosed = false
+  /// Why nothing is taken any more.
+  var failure: LSMError?
+}
+
+/// How one write is made.
+public struct WriteOptions: Sendable, Hashable {
+  /// When it counts as acknowledged; the store's own where `nil`.
+  public var durability: Durability?
+  /// Leaves the log out: a crash loses the write unless its memtable was flushed. For data that can be made again.
+  public var skipsLog: Bool
+  /// Throws `.busy` where the write would have to wait for background work.
+  public var noStall: Bool
+
+  public init(durability: Durability? = nil, skipsLog: Bool = false, noStall: Bool = false) {
+    self.durability = durability
+    self.skipsLog = skipsLog
+    self.noStall = noStall
+  }
+}

@@ -1,0 +1,259 @@
+import StrataBytes
+import StrataSSTable
+import StrataWriteAheadLog
+
+// The commit pipeline (Pebble's): one short lock orders a write in log, memtables and publication; applying runs outside it, concurrently;
+// publication follows the order; the log's group commit acknowledges.
+
+/// What a write holds between its order and its application.
+struct Reservation {
+  var first: UInt64
+  var last: UInt64
+  var place: UInt64
+  var ticket: CommitTicket?
+}
+
+extension LSMCore {
+  /// A write of one entry: the path without a batch.
+  func writeOne(
+    _ kind: EntryKind, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ keyspace: Keyspace, _ options: WriteOptions
+  ) throws(LSMError) -> (version: UInt64, ticket: CommitTicket?) {
+    guard key.count <= TableLimits.keyBytes else { throw .keyTooLarge(key.count) }
+    guard value.count <= TableLimits.valueBytes else { throw .valueTooLarge(value.count) }
+    try check(keyspace)
+    let capacity = BatchFormat.headerBytes + BatchFormat.entryBound(key: key.count, value: value.count)
+    guard capacity <= batchLimit else { throw .batchTooLarge(bytes: capacity, limit: batchLimit) }
+    let bound = Skiplist.nodeBound(key: key.count, value: value.count)
+    return try withUnsafeTemporaryAllocation(byteCount: capacity, alignment: 8) { (buffer) throws(LSMError) in
+      guard let base = buffer.baseAddress else { throw .closed }
+      let length =
+        BatchFormat.headerBytes + BatchFormat.put(kind, key, value, keyspace: keyspace.id, at: base + BatchFormat.headerBytes)
+      let record = UnsafeMutableRawBufferPointer(start: base, count: length)
+      while true {
+        try admit(bytes: length, keyspace, options)
+        var memtable: Memtable?
+        let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
+          try state.checkOpen()
+          if state.loggedBytes >= state.nextLogCheck { relieve(&state) }
+          guard ring.hasRoom, try reserve(keyspace, bound, 1, &state) else { return nil }
+          memtable = keyspace.active
+          do throws(LSMError) {
+            let reservation = try order(record, count: 1, version: nil, options, &state)
+            keyspace.note(reservation)
+            return reservation
+          } catch {
+            keyspace.active.cancel(bound, entries: 1)
+            throw error
+          }
+        }
+        guard let reservation, let memtable else {
+          try waitForRoom(keyspace, options)
+          continue
+        }
+        if kind == .rangeDeletion {
+          memtable.deleteRange(from: key, to: value, sequence: reservation.first)
+        } else {
+          memtable.withSplice(Epochs.threadSlot) { splice in
+            memtable.insert(key: key, trailer: Trailer(reservation.first, kind), value: value, &splice)
+          }
+        }
+        memtable.finish(bound, newest: reservation.last)
+        publish(reservation)
+        return (reservation.last, reservation.ticket)
+      }
+    }
+  }
+
+  /// A batch, encoded behind room for its header.
+  func writeBatch(_ batch: inout WriteBatch, version: UInt64?, _ options: WriteOptions) throws(LSMError) -> (
+    version: UInt64, ticket: CommitTicket?
+  ) {
+    guard batch.byteCount <= batchLimit else { throw .batchTooLarge(bytes: batch.byteCount, limit: batchLimit) }
+    let count = batch.sequenceCount
+    guard count > 0 else { return (try commit.withLock { (state) throws(LSMError) in try emptyWrite(version, &state) }, nil) }
+    var shares = [batch.first] + batch.others
+    for index in shares.indices {
+      let keyspace = shares[index].keyspace ?? defaultKeyspace
+      try check(keyspace)
+      shares[index].keyspace = keyspace
+    }
+    return try batch.writer.bytes.withUnsafeBytes { (bytes) throws(LSMError) in
+      // The batch is this function's alone, and its header is the room that was left for it.
+      try write(UnsafeMutableRawBufferPointer(mutating: bytes), count, shares, version, options)
+    }
+  }
+
+  private func write(
+    _ record: UnsafeMutableRawBufferPointer, _ count: Int, _ shares: [WriteBatch.Share], _ version: UInt64?, _ options: WriteOptions
+  ) throws(LSMError) -> (version: UInt64, ticket: CommitTicket?) {
+    while true {
+      try admit(bytes: record.count, shares[0].keyspace ?? defaultKeyspace, options)
+      var memtables: [Memtable] = []
+      var blocked: Keyspace?
+      let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
+        try state.checkOpen()
+        if state.loggedBytes >= state.nextLogCheck { relieve(&state) }
+        guard ring.hasRoom else { return nil }
+        func undo() {
+          for (share, memtable) in zip(shares, memtables) { memtable.cancel(share.bytes, entries: share.entries) }
+          memtables = []
+        }
+        do throws(LSMError) {
+          for share in shares {
+            let keyspace = share.keyspace ?? defaultKeyspace
+            guard try reserve(keyspace, share.bytes, share.entries, &state) else {
+              blocked = keyspace
+              undo()
+              return nil
+            }
+            memtables.append(keyspace.active)
+          }
+          let reservation = try order(record, count: count, version: version, options, &state)
+          for share in shares { (share.keyspace ?? defaultKeyspace).note(reservation) }
+          return reservation
+        } catch {
+          undo()
+          throw error
+        }
+      }
+      guard let reservation else {
+        try waitForRoom(blocked ?? defaultKeyspace, options)
+        continue
+      }
+      apply(record, reservation, shares, memtables)
+      publish(reservation)
+      return (reservation.last, reservation.ticket)
+    }
+  }
+
+  /// A batch without changes only raises the version where one was given.
+  private func emptyWrite(_ version: UInt64?, _ state: inout CommitState) throws(LSMError) -> UInt64 {
+    try state.checkOpen()
+    guard let version else { return state.lastSequence }
+    guard version >= state.lastSequence, version <= Trailer.maxSequence else {
+      throw .versionOutOfOrder(given: version, atLeast: state.lastSequence)
+    }
+    return state.lastSequence
+  }
+
+  /// Inserts the entries of a record, which this process has encoded, into the memtables of its shares.
+  private func apply(
+    _ record: UnsafeMutableRawBufferPointer, _ reservation: Reservation, _ shares: [WriteBatch.Share], _ memtables: [Memtable]
+  ) {
+    let only = shares.count == 1 ? memtables[0] : nil
+    let slot = Epochs.threadSlot
+    func insert(_ memtable: Memtable, _ splice: inout Skiplist.Splice, where keyspace: UInt32?) {
+      var reader = ByteReader(UnsafeRawBufferPointer(record).bytes)
+      var sequence = reservation.first
+      do throws(DecodeError) {
+        _ = try BatchFormat.readHeader(&reader)
+        while !reader.isAtEnd {
+          let entry = try BatchFormat.readEntry(&reader)
+          if keyspace == nil || entry.keyspace == keyspace { memtable.add(entry, sequence, &splice) }
+          sequence += 1
+        }
+      } catch { preconditionFailure("a batch just encoded cannot be read: \(error)") }
+    }
+    if let only {
+      only.withSplice(slot) { insert(only, &$0, where: nil) }
+    } else {
+      for (share, memtable) in zip(shares, memtables) {
+        memtable.withSplice(slot) { insert(memtable, &$0, where: share.keyspace?.id ?? 0) }
+      }
+    }
+    for (share, memtable) in zip(shares, memtables) { memtable.finish(share.bytes, newest: reservation.last) }
+  }
+
+  /// Makes a write visible once all before it are, which its writer waits for: who has written reads what was written.
+  @inline(__always)
+  private func publish(_ reservation: Reservation) {
+    ring.publish(reservation.place, last: reservation.last)
+    ring.wait(for: reservation.last)
+  }
+
+  // MARK: Under the commit lock
+
+  /// Promises room in the keyspace's active memtable, sealing a full one; `false` where writers have to wait for a flush.
+  private func reserve(_ keyspace: Keyspace, _ bytes: Int, _ entries: Int, _ state: inout CommitState) throws(LSMError) -> Bool {
+    if keyspace.active.reserve(bytes, entries: entries) { return true }
+    guard sealedCount(keyspace) < options.maxSealedMemtables else { return false }
+    seal(keyspace, &state, atLeast: bytes)
+    guard keyspace.active.reserve(bytes, entries: entries) else { throw .batchTooLarge(bytes: bytes, limit: options.memtableBytes) }
+    return true
+  }
+
+  /// Seals what holds too much: the keyspace with the oldest changes where the log has grown over its cap, the largest memtable where all of them
+  /// together take more than half of the memory limit. Before anything is reserved, so that no write is split by it.
+  private func relieve(_ state: inout CommitState) {
+    state.nextLogCheck = state.loggedBytes + UInt64(max(1, min(options.maxLogBytes, options.memoryLimit) / 8))
+    let filled = allKeyspaces.filter { !$0.active.isEmpty && sealedCount($0) < options.maxSealedMemtables }
+    if log.statistics.diskBytes > UInt64(options.maxLogBytes),
+      let oldest = filled.filter({ $0.activeFirstLog > 0 }).min(by: { $0.activeFirstLog < $1.activeFirstLog })
+    {
+      seal(oldest, &state)
+    } else if filled.reduce(0, { $0 + $1.active.usedBytes }) > options.memoryLimit / 2,
+      let largest = filled.max(by: { $0.active.usedBytes < $1.active.usedBytes })
+    {
+      seal(largest, &state)
+    }
+  }
+
+  /// Gives the record its sequences and its places in the log and in the order of publication.
+  private func order(
+    _ record: UnsafeMutableRawBufferPointer, count: Int, version: UInt64?, _ options: WriteOptions, _ state: inout CommitState
+  ) throws(LSMError) -> Reservation {
+    let next = state.lastSequence + UInt64(count)
+    let last = version ?? next
+    guard last >= next, last <= Trailer.maxSequence else { throw .versionOutOfOrder(given: last, atLeast: next) }
+    let first = last - UInt64(count) + 1
+    BatchFormat.write(BatchFormat.Header(previous: state.lastLogged, first: first, count: UInt32(count)), to: record)
+    var ticket: CommitTicket?
+    if !options.skipsLog {
+      do throws(WALError) {
+        let taken = try log.order(
+          kind: BatchFormat.logKind, UnsafeRawBufferPointer(record), durability: options.durability ?? self.options.durability)
+        ticket = taken
+        state.lastLogged = last
+        state.lastLog = taken.last
+        state.loggedBytes += UInt64(record.count)
+      } catch {
+        let failure = LSMError(error)
+        if case .readOnly(let cause) = failure { state.failure = state.failure ?? cause }
+        throw failure
+      }
+    }
+    state.lastSequence = last
+    return Reservation(first: first, last: last, place: ring.enqueue(), ticket: ticket)
+  }
+}
+
+extension Keyspace {
+  /// Notes the log record of a write into the active memtable. Under the commit lock.
+  @inline(__always)
+  func note(_ reservation: Reservation) {
+    if activeFirstLog == 0, let ticket = reservation.ticket { activeFirstLog = ticket.last }
+  }
+}
+
+extension CommitState {
+  func checkOpen() throws(LSMError) {
+    if isClosed { throw .closed }
+    if let failure { throw .readOnly(cause: failure) }
+  }
+}
+
+extension Memtable {
+  /// Adds an entry of a batch into reserved room.
+  @inline(__always)
+  func add(_ entry: borrowing BatchFormat.Entry, _ sequence: UInt64, _ splice: inout Skiplist.Splice) {
+    entry.key.withUnsafeBytes { key in
+      entry.value.withUnsafeBytes { value in
+        if entry.kind == .rangeDeletion {
+          deleteRange(from: key, to: value, sequence: sequence)
+        } else {
+          insert(key: key, trailer: Trailer(sequence, entry.kind), value: value, &splice)
+        }
+      }
+    }
+  }
+}

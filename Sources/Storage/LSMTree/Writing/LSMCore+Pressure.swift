@@ -1,0 +1,154 @@
+import StrataJobs
+
+/// How much writes are held back.
+public enum WritePressure: Sendable, Hashable {
+  /// Not at all.
+  case none
+  /// Writes are spread so that about this many bytes per second are taken.
+  case slow(bytesPerSecond: Int, PressureReason)
+  /// Writes wait until background work has caught up.
+  case stopped(PressureReason)
+}
+
+// The word: 0 for none; bits 0-7 the reason, bit 8 set where writes stop, else bits 16... the nanoseconds that each KiB costs.
+
+extension LSMCore {
+  private static let stopBit: UInt64 = 1 << 8
+  private static let reasons: [PressureReason] = [.memtables, .levelZero, .compactionDebt, .noSpace, .memory]
+  /// The longest a write is delayed where it is not stopped.
+  private static let maxDelayNanoseconds: UInt64 = 1_000_000
+
+  var pressure: WritePressure {
+    let word = pressureWord.load(ordering: .relaxed)
+    if word == 0 { return .none }
+    let reason = Self.reasons[min(Int(word & 0xFF), Self.reasons.count - 1)]
+    if word & Self.stopBit != 0 { return .stopped(reason) }
+    return .slow(bytesPerSecond: Int(1024 * 1_000_000_000 / max(1, word >> 16)), reason)
+  }
+
+  /// Looks at levels and disk anew. Called when either changed, never by a write.
+  func updatePressure() {
+    var word: UInt64 = 0
+    if work.withLock({ $0.isOutOfSpace }) { word = Self.stopBit | 3 }
+    for keyspace in allKeyspaces where word & Self.stopBit == 0 {
+      let levels = keyspace.version.levels
+      let runs = keyspace.options.style == .leveled ? levels.subLevels.count : 0
+      let debt = Int(clamping: compactionDebt(keyspace, levels))
+      if runs >= options.levelZeroStop {
+        word = Self.stopBit | 1
+      } else if debt >= options.hardDebtBytes {
+        word = Self.stopBit | 2
+      } else {
+        word = max(word, slowing(runs, from: options.levelZeroSlowdown, to: options.levelZeroStop, 1))
+        word = max(word, slowing(debt, from: options.softDebtBytes, to: options.hardDebtBytes, 2))
+      }
+    }
+    if word & Self.stopBit != 0, pressureWord.load(ordering: .relaxed) & Self.stopBit == 0 { events.send(.stopped(pressure(word))) }
+    pressureWord.store(word, ordering: .releasing)
+  }
+
+  private func pressure(_ word: UInt64) -> PressureReason { Self.reasons[min(Int(word & 0xFF), Self.reasons.count - 1)] }
+
+  /// Between the limits the rate falls linearly from one and a half times what compactions drain to half of it.
+  private func slowing(_ value: Int, from soft: Int, to hard: Int, _ reason: UInt64) -> UInt64 {
+    guard value >= soft, hard > soft else { return 0 }
+    let drained = max(1 << 20, counters.drainRate())
+    let share = Double(value - soft) / Double(hard - soft)
+    let rate = Double(drained) * (1.5 - share)
+    return UInt64(max(1, 1024 * 1e9 / rate)) << 16 | reason
+  }
+
+  /// Lets a write in, after the delay or the wait that the pressure asks for.
+  @inline(__always)
+  func admit(bytes: Int, _ keyspace: Keyspace, _ options: WriteOptions) throws(LSMError) {
+    if pressureWord.load(ordering: .relaxed) != 0 { try holdBack(bytes, options) }
+  }
+
+  @inline(never)
+  private func holdBack(_ bytes: Int, _ options: WriteOptions) throws(LSMError) {
+    let began = MonotonicClock.now()
+    defer { counters.stalled(MonotonicClock.now() &- began) }
+    while true {
+      let seen = scheduler.progress
+      let word = pressureWord.load(ordering: .acquiring)
+      if word == 0 { return }
+      let reason = pressure(word)
+      if word & Self.stopBit == 0 {
+        if scheduler.isManual { return }
+        let delay = min(Self.maxDelayNanoseconds, (word >> 16) &* UInt64(bytes + 1023) / 1024)
+        _ = commit.wait(timeout: .nanoseconds(Int64(delay))) { _ -> Void? in nil }
+        return
+      }
+      try commit.withLock { (state) throws(LSMError) in try state.checkOpen() }
+      if reason == .noSpace {
+        try tryForSpace()
+        continue
+      }
+      if options.noStall { throw .busy(reason) }
+      scheduler.wait(after: seen)
+    }
+  }
+
+  /// With a full disk a write fails, unless there is space again: then the jobs that failed are tried once more.
+  private func tryForSpace() throws(LSMError) {
+    let free = (try? fileSystem.freeSpace(directory)) ?? .max
+    guard free > UInt64(options.memtableBytes) else { throw .noSpace(directory) }
+    work.withLock { $0.isOutOfSpace = false }
+    updatePressure()
+    scheduler.wake()
+  }
+
+  /// Waits for a place in the order of publication, or for a flush.
+  func waitForRoom(_ keyspace: Keyspace, _ options: WriteOptions) throws(LSMError) {
+    let began = MonotonicClock.now()
+    defer { counters.stalled(MonotonicClock.now() &- began) }
+    let seen = scheduler.progress
+    guard ring.hasRoom else {
+      ring.wait(for: commit.withLock { $0.lastSequence })
+      return
+    }
+    guard sealedCount(keyspace) >= self.options.maxSealedMemtables else { return }
+    if options.noStall { throw .busy(.memtables) }
+    try commit.withLock { (state) throws(LSMError) in try state.checkOpen() }
+    if work.withLock({ $0.isOutOfSpace }) { try tryForSpace() }
+    scheduler.wait(after: seen)
+  }
+
+  /// Bytes that compactions have still to move for the levels to be in shape.
+  func compactionDebt(_ keyspace: Keyspace, _ levels: Levels) -> UInt64 {
+    guard keyspace.options.style == .leveled else { return 0 }
+    let targets = LevelTargets(levels, keyspace.options)
+    var debt: UInt64 = levels.subLevels.count >= options.levelZeroTrigger ? levels.subLevels.reduce(0) { $0 + $1.bytes } : 0
+    for run in levels.deeper {
+      let target = targets.bytes[run.level]
+      if run.bytes > target, run.level < targets.last { debt += (run.bytes - target) * UInt64(max(1, keyspace.options.fanOut)) }
+    }
+    return debt
+  }
+}
+
+/// What each level of a keyspace should hold: derived from the last level upwards, never from a swollen level 0 (RocksDB's dynamic level bytes).
+struct LevelTargets {
+  /// By level; level 0 has none.
+  private(set) var bytes: [UInt64]
+  /// The level that level 0 is merged into.
+  private(set) var base: Int
+  /// The last level with tables, or the last there is.
+  private(set) var last: Int
+
+  init(_ levels: Levels, _ options: KeyspaceOptions) {
+    let bottom = LSMOptions.maxLevels - 1
+    bytes = [UInt64](repeating: .max, count: LSMOptions.maxLevels)
+    last = levels.deeper.last { $0.count > 0 }?.level ?? bottom
+    // Tables sit at the bottom from the start, so that levels grow upwards from it.
+    if last < bottom, levels.deeper.filter({ $0.count > 0 }).count <= 1 { last = bottom }
+    var target = max(1, levels.deeper[last - 1].bytes)
+    base = last
+    bytes[last] = max(target, options.baseLevelBytes)
+    while base > 1, target > options.baseLevelBytes || levels.deeper[..<(base - 1)].contains(where: { $0.count > 0 }) {
+      target = max(1, target / UInt64(max(2, options.fanOut)))
+      base -= 1
+      bytes[base] = max(target, 1)
+    }
+  }
+}

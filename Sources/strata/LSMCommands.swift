@@ -1,0 +1,194 @@
+import ArgumentParser
+import StrataDisk
+import StrataLSMTree
+import StrataSSTable
+import SystemPackage
+
+/// `strata lsm`
+struct LSMCommands: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lsm", abstract: "Read, write, check and repair stores of the ordered engine.",
+    discussion: "Keys and values are the arguments' bytes. A store that a server or another command has open is refused.",
+    subcommands: [Apply.self, Get.self, Scan.self, Stats.self, Verify.self, Repair.self, CheckpointCommand.self])
+
+  /// Ends the process as a store's error asks for.
+  static func fail(_ error: LSMError) -> Never {
+    switch error {
+    case .corruption, .corruptLog, .corruptManifest, .missingTables, .table, .log: Outcome.exit(Outcome.damage, "\(error)")
+    default: Outcome.exit(Outcome.refused, "\(error)")
+    }
+  }
+
+  /// Runs `body` on a store and closes it. One that is only looked at must exist already, and is left as it is.
+  static func with(_ directory: String, mustExist: Bool = true, _ body: (LSMTree) throws(LSMError) -> Void) {
+    if mustExist { _ = WALCommands.existing(directory) }
+    var options = LSMOptions()
+    options.background = .manual
+    options.flushesOnClose = !mustExist
+    do throws(LSMError) {
+      let store = try LSMTree.open(FilePath(directory), options: options)
+      try body(store)
+      try store.close()
+    } catch { fail(error) }
+  }
+
+  /// `strata lsm apply`
+  struct Apply: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Apply changes from standard input, one JSON object per line; print each version once it is durable.")
+    @Argument(help: "The store's directory; created when missing.") var directory: String
+
+    func run() {
+      LSMCommands.with(directory, mustExist: false) { (store) throws(LSMError) in
+        var number = 0
+        while let line = readLine() {
+          number += 1
+          if line.isEmpty { continue }
+          let change: InputChange
+          let key: [UInt8]
+          let value: [UInt8]
+          do throws(InputChange.Malformed) {
+            change = try InputChange(line: line, number: number)
+            key = try change.keyBytes(number) ?? []
+            value = try change.valueBytes(number) ?? []
+          } catch {
+            try store.close()
+            Outcome.exit(Outcome.usage, error.description)
+          }
+          let version = change.op == "delete" ? try store.delete(key.span.bytes) : try store.put(key.span.bytes, value.span.bytes)
+          print(version)
+          StandardOutput.flush()
+        }
+      }
+    }
+  }
+
+  /// `strata lsm get`
+  struct Get: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Print the value of a key; 1 when it is absent.")
+    @Argument(help: "The store's directory.") var directory: String
+    @Argument(help: "The key.") var key: String
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func run() {
+      var value: [UInt8]?
+      LSMCommands.with(directory) { (store) throws(LSMError) in value = try store.get(Array(key.utf8).span.bytes) }
+      guard let value else { Outcome.exit(Outcome.refused, "absent") }
+      var object = JSONText()
+      object.add("key", key)
+      object.add("value", bytes: value)
+      print(json ? object.line : String(decoding: value, as: UTF8.self))
+    }
+  }
+
+  /// `strata lsm scan`
+  struct Scan: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Print keys and values in order.")
+    @Argument(help: "The store's directory.") var directory: String
+    @Option(help: "First key.") var from: String?
+    @Option(help: "First key no longer wanted.") var to: String?
+    @Option(help: "Read at this version.") var at: UInt64?
+    @Flag(help: "From the last key to the first.") var reverse = false
+    @Flag(help: "One JSON object per row.") var json = false
+
+    func run() {
+      LSMCommands.with(directory) { (store) throws(LSMError) in
+        let snapshot: Snapshot? = if let at { try store.snapshot(at: at) } else { nil }
+        let bounds = KeyBounds(from: from.map { Array($0.utf8) }, to: to.map { Array($0.utf8) })
+        var iterator = try store.iterator(bounds, at: snapshot)
+        if reverse { try iterator.last() } else { try iterator.first() }
+        while iterator.isValid {
+          let key = iterator.key.withUnsafeBytes { [UInt8]($0) }
+          let value = iterator.value.withUnsafeBytes { [UInt8]($0) }
+          var object = JSONText()
+          object.add("key", bytes: key)
+          object.add("value", bytes: value)
+          print(json ? object.line : "\(printable(key))\t\(printable(value))")
+          if reverse { try iterator.previous() } else { try iterator.next() }
+        }
+      }
+    }
+  }
+
+  /// `strata lsm stats`
+  struct Stats: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Print what the store holds.")
+    @Argument(help: "The store's directory.") var directory: String
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func run() {
+      LSMCommands.with(directory) { (store) throws(LSMError) in
+        let statistics = store.statistics
+        var object = JSONText()
+        object.add("last_version", store.lastVersion)
+        object.add("tombstones", statistics.tombstones)
+        object.add("memtable_bytes", statistics.memtableBytes)
+        object.add("table_memory_bytes", statistics.tableMemoryBytes)
+        object.add("read_amplification", statistics.readAmplification)
+        object.add(
+          "levels",
+          zip(statistics.tablesByLevel, statistics.bytesByLevel).enumerated().map { level, held in
+            var object = JSONText()
+            object.add("level", level)
+            object.add("tables", held.0)
+            object.add("bytes", held.1)
+            return object
+          })
+        if json { return print(object.line) }
+        print("last version \(store.lastVersion), \(statistics.tombstones) tombstones, \(statistics.readAmplification) runs per absent key at most")
+        for (level, held) in zip(statistics.tablesByLevel, statistics.bytesByLevel).enumerated() where held.0 > 0 {
+          print("level \(level): \(held.0) tables, \(held.1) bytes")
+        }
+      }
+    }
+  }
+
+  /// `strata lsm verify`
+  struct Verify: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Read every table and the log; 2 where something is damaged.")
+    @Argument(help: "The store's directory.") var directory: String
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func run() {
+      var report = LSMVerifyReport()
+      LSMCommands.with(directory) { (store) throws(LSMError) in report = try store.verify() }
+      var object = JSONText()
+      object.add("tables", report.tables)
+      object.add("entries", report.entries)
+      object.add("records", report.records)
+      object.add("damage", report.damage)
+      print(json ? object.line : "\(report.tables) tables, \(report.entries) entries, \(report.records) records of the log")
+      if !json { for damage in report.damage { print(damage) } }
+      if !report.damage.isEmpty { Outcome.exit(Outcome.damage, "damaged") }
+    }
+  }
+
+  /// `strata lsm repair`
+  struct Repair: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Make a new manifest out of the tables there are, for a store that cannot be opened; 2 where a table was left out.")
+    @Argument(help: "The store's directory.") var directory: String
+
+    func run() {
+      let path = WALCommands.existing(directory)
+      do throws(LSMError) {
+        let left = try LSMTree.repair(path)
+        for reason in left { print("left out: \(reason)") }
+        if !left.isEmpty { Outcome.exit(Outcome.damage, "\(left.count) tables were left out") }
+        print("repaired")
+      } catch { LSMCommands.fail(error) }
+    }
+  }
+
+  /// `strata lsm checkpoint`
+  struct CheckpointCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "checkpoint", abstract: "Copy a store into an empty directory of the same file system, tables by second names.")
+    @Argument(help: "The store's directory.") var directory: String
+    @Argument(help: "The copy's directory.") var target: String
+
+    func run() {
+      LSMCommands.with(directory) { (store) throws(LSMError) in try store.checkpoint(to: FilePath(target)) }
+    }
+  }
+}

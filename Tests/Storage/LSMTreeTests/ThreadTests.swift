@@ -1,0 +1,149 @@
+import StrataDisk
+import StrataJobs
+import StrataNodes
+import StrataRequirements
+import StrataSSTable
+import StrataSimulation
+import StrataWriteAheadLog
+import Synchronization
+import SystemPackage
+import Testing
+
+@testable import StrataLSMTree
+
+/// Several threads on one store, with background threads flushing and compacting.
+@Suite struct ThreadTests {
+  static func options(_ change: (inout LSMOptions) -> Void = { _ in }) -> LSMOptions {
+    tinyOptions { options in
+      options.background = .threads(compactions: 2)
+      options.durability = .none
+      options.memtableBytes = 16 << 10
+      options.logSegmentBytes = 64 << 10
+      change(&options)
+    }
+  }
+
+  static func run(_ bodies: [@Sendable () throws -> Void]) throws {
+    let failures = Monitor([any Error]())
+    let workers = bodies.enumerated().map { index, body in
+      Worker(name: "test-\(index)") {
+        do { try body() } catch { failures.withLock { $0.append(error) } }
+      }
+    }
+    for worker in workers { worker.join() }
+    if let first = failures.withLock({ $0.first }) { throw first }
+  }
+
+  /// Keys known to be there are found at every moment, whatever is flushed and compacted.
+  @Test(.requirement("LSMTree.never.4", "LSMTree.never.5", "LSMTree.never.12")) func readersNeverMiss() throws {
+    let store = try LSMTree.open(home, options: Self.options(), on: SimulatedFileSystem())
+    for number in 0..<50 { try store.put("known \(number)", "\(number)") }
+    let isDone = Atomic<Bool>(false)
+    var bodies: [@Sendable () throws -> Void] = (0..<2).map { seed in
+      {
+        var random = Random(seed: UInt64(seed))
+        while !isDone.load(ordering: .acquiring) {
+          let number = random.below(50)
+          guard try store.get("known \(number)") == "\(number)" else { throw Unexpected("known \(number) is gone") }
+          if random.chance(1, in: 20), try store.rows(KeyBounds(prefix: bytes("known"))).count != 50 { throw Unexpected("a scan misses a key") }
+        }
+      }
+    }
+    bodies.append {
+      defer { isDone.store(true, ordering: .releasing) }
+      for number in 0..<(4000 * testDepth) {
+        try store.put("filler \(number % 500)", String(repeating: "x", count: number % 100))
+        if number % 50 == 0 { try store.put("known \(number / 50 % 50)", "\(number / 50 % 50)") }
+      }
+    }
+    try Self.run(bodies)
+    #expect(store.statistics.flushes > 3)
+    try store.close()
+  }
+
+  /// Batches of several threads are seen whole or not at all, and in the order of their versions.
+  @Test(.requirement("LSMTree.never.12")) func batchesAreAtomic() throws {
+    let store = try LSMTree.open(home, options: Self.options(), on: SimulatedFileSystem())
+    let isDone = Atomic<Int>(0)
+    let writers = 3
+    var bodies: [@Sendable () throws -> Void] = (0..<writers).map { writer in
+      {
+        defer { isDone.add(1, ordering: .acquiringAndReleasing) }
+        for number in 0..<(400 * testDepth) {
+          var batch = WriteBatch()
+          for key in 0..<4 { try batch.put(bytes("\(writer) \(key)").span.bytes, bytes("\(number)").span.bytes) }
+          try store.write(batch)
+          // A write is visible to its writer when it returns.
+          guard try store.get("\(writer) 3") == "\(number)" else { throw Unexpected("a write is not visible") }
+        }
+      }
+    }
+    bodies.append {
+      while isDone.load(ordering: .acquiring) < writers {
+        let snapshot = store.snapshot()
+        for writer in 0..<writers {
+          let values = try (0..<4).map { try store.get("\(writer) \($0)", at: snapshot) }
+          guard Set(values).count == 1 else { throw Unexpected("a batch is seen in part: \(values)") }
+        }
+        let rows = try store.rows(at: snapshot)
+        guard try store.rows(at: snapshot) == rows else { throw Unexpected("a snapshot changes") }
+      }
+    }
+    try Self.run(bodies)
+    for writer in 0..<writers { #expect(try store.get("\(writer) 0") == "\(400 * testDepth - 1)") }
+    try store.close()
+  }
+
+  /// After a stop without close everything acknowledged is there: the process's death loses nothing.
+  @Test func abandonedStoresRecover() throws {
+    let disk = SimulatedFileSystem()
+    let store = try LSMTree.open(home, options: Self.options(), on: disk)
+    try Self.run(
+      (0..<3).map { writer in
+        { for number in 0..<500 { try store.put("\(writer) \(number)", "\(number)") } }
+      })
+    let rows = try store.rows()
+    #expect(rows.count == 1500)
+    store.core.abandon()
+    let again = try LSMTree.open(home, options: Self.options(), on: disk)
+    #expect(try again.rows() == rows)
+    try again.close()
+  }
+
+  /// Inserts from several threads into one list: nothing is lost, both directions agree.
+  @Test func skiplist() throws {
+    let memtable = Memtable(ArenaPool(arenaBytes: 4 << 20, keeps: 0).take(capacity: 4 << 20), number: 1, entryLimit: .max)
+    let perThread = 3000
+    try Self.run(
+      (0..<4).map { thread in
+        {
+          var splice = Skiplist.Splice()
+          var random = Random(seed: UInt64(thread))
+          for number in 0..<perThread {
+            let key = bytes("\(random.below(500))")
+            key.withUnsafeBytes { key in
+              memtable.insert(key: key, trailer: Trailer(UInt64(thread * perThread + number + 1), .value), value: key, &splice)
+            }
+          }
+        }
+      })
+    let cursor = memtable.cursor()
+    var forward: [UInt64] = []
+    var last: CursorEntry?
+    try cursor.first()
+    while cursor.isValid {
+      if let last { #expect(last.precedes(cursor.entry)) }
+      last = cursor.entry
+      forward.append(cursor.entry.trailer.sequence)
+      try cursor.next()
+    }
+    #expect(forward.count == 4 * perThread)
+    var backward: [UInt64] = []
+    try cursor.last()
+    while cursor.isValid {
+      backward.append(cursor.entry.trailer.sequence)
+      try cursor.previous()
+    }
+    #expect(backward == forward.reversed())
+  }
+}
