@@ -58,6 +58,7 @@ import Testing
   @Test(.requirement("LSMTree.keep.6")) func replayPassesOverWhatTablesHold() throws {
     var store = try open { options in
       options.memtableBytes = 2048
+      options.maxLogBytes = 1 << 20
       options.flushesOnClose = false
     }
     let other = try store.keyspace("other", create: tinyOptions().defaultKeyspace)
@@ -67,6 +68,8 @@ import Testing
       while store.stepBackground(budget: 1 << 16) {}
     }
     #expect(store.statistics.flushes > 1)
+    let marks = store.core.manifest.state.keyspaces.mapValues(\.flushedLog)
+    #expect(marks[other.id] == 0 && marks[0] ?? 0 > 1)
     let wanted = try store.get("m")
     store.core.abandon()
     store = try open { $0.mergeOperators = [Appending()] }

@@ -110,6 +110,19 @@ import Testing
     try again.close()
   }
 
+  /// What was applied out of order becomes visible in order.
+  @Test func publicationFollowsTheOrder() {
+    let ring = PublicationRing(visible: 10)
+    let places = (0..<3).map { _ in ring.enqueue() }
+    ring.publish(places[1], last: 12)
+    ring.publish(places[2], last: 15)
+    #expect(ring.visible == 10)
+    ring.publish(places[0], last: 11)
+    #expect(ring.visible == 15)
+    for number in 0..<3000 { ring.publish(ring.enqueue(), last: UInt64(16 + number)) }
+    #expect(ring.visible == 3015 && ring.hasRoom)
+  }
+
   /// Inserts from several threads into one list: nothing is lost, both directions agree.
   @Test func skiplist() throws {
     let memtable = Memtable(ArenaPool(arenaBytes: 4 << 20, keeps: 0).take(capacity: 4 << 20), number: 1, entryLimit: .max)
