@@ -76,7 +76,7 @@ let blockTests: [Target] = [
 ]
 
 let server: [Target] = [
-  block("Server", "RESP", nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataJobs"]),
+  block("Server", "RESP", nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataJobs"])
 ]
 
 let tool: [Target] = [
@@ -99,10 +99,11 @@ let shims: [Target] = [
   .target(name: "CStrataXXH3", path: "Sources/Storage/CStrataXXH3"),
 ]
 
-let serverTargets = server + tool + [
-  .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
-  tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
-]
+let serverTargets =
+  server + tool + [
+    .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
+    tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
+  ]
 
 let serverProducts: [Product] = server.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])]
 

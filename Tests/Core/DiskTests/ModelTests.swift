@@ -30,7 +30,9 @@ private struct Oracle {
   }
 
   func resize(_ body: Body, to size: Int) {
-    if size < body.bytes.count { body.bytes.removeSubrange(size...) } else {
+    if size < body.bytes.count {
+      body.bytes.removeSubrange(size...)
+    } else {
       body.bytes += Array(repeating: 0, count: size - body.bytes.count)
     }
   }

@@ -125,10 +125,11 @@ import Testing
     let recorder = RecordingFileSystem(SimulatedFileSystem())
     try recorder.makeDirectories("/a/b")
     try recorder.makeDirectories("/a/b")
-    #expect(recorder.log.events == [
-      .makeDirectory("/a"), .syncDirectory("/", since: 1), .makeDirectory("/a/b"), .syncDirectory("/a", since: 3),
-      .syncDirectory("/a", since: 4),
-    ])
+    #expect(
+      recorder.log.events == [
+        .makeDirectory("/a"), .syncDirectory("/", since: 1), .makeDirectory("/a/b"), .syncDirectory("/a", since: 3),
+        .syncDirectory("/a", since: 4),
+      ])
   }
 
   @Test(.requirement("Simulation.never.1", "Simulation.never.3")) func atomicReplaceNeedsEveryOneOfItsSyncs() throws {

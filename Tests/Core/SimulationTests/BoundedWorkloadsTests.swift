@@ -28,9 +28,10 @@ import Testing
     let texts = workloads.map { steps in
       steps.map { step in if case .run(let operation) = step { operation } else { "!" } }.joined()
     }
-    #expect(texts == [
-      "", "a", "a!", "b", "b!", "aa", "aa!", "ab", "ab!", "a!a", "a!a!", "a!b", "a!b!", "ba", "ba!", "bb", "bb!", "b!a", "b!a!", "b!b", "b!b!",
-    ])
+    #expect(
+      texts == [
+        "", "a", "a!", "b", "b!", "aa", "aa!", "ab", "ab!", "a!a", "a!a!", "a!b", "a!b!", "ba", "ba!", "bb", "bb!", "b!a", "b!a!", "b!b", "b!b!",
+      ])
     #expect(workloads.count == texts.count)
     #expect(BoundedWorkloads([String](), lengths: 0...3).map(\.count) == [0])
     #expect(BoundedWorkloads([String](), lengths: 1...3).map(\.count) == [])

@@ -24,9 +24,12 @@ typealias LedgerOfSmallLog = Ledger<SmallLogNote>
     }
   }
 
-  @Test(.requirement("Simulation.never.1", "Simulation.never.3"), arguments: [
-    DiskProfile.strictPOSIX, .ext4Ordered, .xfs, .btrfs, .none,
-  ]) func aCorrectLogSurvivesEveryCrash(profile: DiskProfile) throws {
+  @Test(
+    .requirement("Simulation.never.1", "Simulation.never.3"),
+    arguments: [
+      DiskProfile.strictPOSIX, .ext4Ordered, .xfs, .btrfs, .none,
+    ]) func aCorrectLogSurvivesEveryCrash(profile: DiskProfile) throws
+  {
     var options = CrashEnumeration.Options()
     options.profile = profile
     let report = try CrashEnumeration(options).run(workload: Self.workload(.none), recover: Self.recovery(.none))
@@ -55,7 +58,9 @@ typealias LedgerOfSmallLog = Ledger<SmallLogNote>
       for _ in 0..<6 { try log.append(noting: ledger) }
       var careless = try SmallLog(disk, .appendsWithoutSync)
       try careless.append(noting: ledger)
-    } recover: { try Self.recovery(.none)($0, $1) }
+    } recover: {
+      try Self.recovery(.none)($0, $1)
+    }
     #expect(!late.failures.isEmpty, "\(late)")
   }
 

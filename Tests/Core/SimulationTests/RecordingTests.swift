@@ -24,13 +24,14 @@ import Testing
     try recorder.remove("/d/b")
     _ = try recorder.lock("/LOCK")
     #expect(throws: DiskError.notFound("/none")) { _ = try recorder.open("/none", .read) }
-    #expect(recorder.log.events == [
-      .makeDirectory("/d"), .open(handle: 0, path: "/d/a", mode: .createNew), .write(handle: 0, offset: 0, bytes: [1, 2]),
-      .write(handle: 0, offset: 2, bytes: [3, 4, 5]), .allocate(handle: 0, range: 0..<9), .sync(handle: 0, level: .data, since: 5),
-      .note("acknowledged"), .truncate(handle: 0, size: 1), .close(handle: 0), .rename(from: "/d/a", to: "/d/b"),
-      .link(existing: "/d/b", to: "/d/c"), .syncDirectory("/d", since: 11), .remove("/d/b"), .lock("/LOCK"),
-      .failed(.open, "/none", .notFound("/none")),
-    ])
+    #expect(
+      recorder.log.events == [
+        .makeDirectory("/d"), .open(handle: 0, path: "/d/a", mode: .createNew), .write(handle: 0, offset: 0, bytes: [1, 2]),
+        .write(handle: 0, offset: 2, bytes: [3, 4, 5]), .allocate(handle: 0, range: 0..<9), .sync(handle: 0, level: .data, since: 5),
+        .note("acknowledged"), .truncate(handle: 0, size: 1), .close(handle: 0), .rename(from: "/d/a", to: "/d/b"),
+        .link(existing: "/d/b", to: "/d/c"), .syncDirectory("/d", since: 11), .remove("/d/b"), .lock("/LOCK"),
+        .failed(.open, "/none", .notFound("/none")),
+      ])
     #expect(recorder.log.excerpt(around: 5, before: 1, after: 1) == "  4: allocate 0..<9 of /d/a\n> 5: sync /d/a data\n  6: -- acknowledged")
   }
 
@@ -125,7 +126,9 @@ import Testing
       let isBefore = log.events[..<entry.position].contains { event in
         if case .write(let handle, let offset, _) = event {
           log.path(of: handle) == FilePath("/f\(entry.note / 100)") && offset == UInt64(entry.note % 100)
-        } else { false }
+        } else {
+          false
+        }
       }
       #expect(isBefore, "note \(entry.note)")
     }

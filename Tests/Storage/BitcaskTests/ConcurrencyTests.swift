@@ -100,9 +100,13 @@ import Testing
         for _ in 0..<50 {
           stop.note {
             while true {
-              guard case .found(let (sequence, value)) = try store.read(key(0), onlyIfCached: false, {
-                ($0.sequence, Int(String(decoding: $0.value, as: UTF8.self)) ?? -1)
-              }) else { throw Unexpected("gone") }
+              guard
+                case .found(let (sequence, value)) = try store.read(
+                  key(0), onlyIfCached: false,
+                  {
+                    ($0.sequence, Int(String(decoding: $0.value, as: UTF8.self)) ?? -1)
+                  })
+              else { throw Unexpected("gone") }
               if try store.compareAndSet(key(0), expected: sequence, bytes("\(value + 1)")) { return }
             }
           }

@@ -231,7 +231,8 @@ import Testing
 
   @Test(.requirement("Bitcask.never.6", "Bitcask.never.12")) func strayFilesAreIgnoredAndMissingOnesReported() throws {
     let disk = try Self.store(closed: true)
-    let stray = ["1.data", "notes.txt", "99999999999.data", "000000000x.data", "0000000001.data.bak", "-000000001.data",
+    let stray = [
+      "1.data", "notes.txt", "99999999999.data", "000000000x.data", "0000000001.data.bak", "-000000001.data",
       "４0000000001.data", ".hidden",
     ]
     for name in stray { try disk.install(home.appending(name), bytes("stray")) }

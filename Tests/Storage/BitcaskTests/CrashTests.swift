@@ -58,7 +58,9 @@ import Testing
       try noting.delete(key(1))
       try noting.write((0..<4).map { .put(key($0), bytes("batch \($0)")) })
       try noting.store.close()
-    } recover: { try recoverAndCheck(Self.options)($0, $1) }
+    } recover: {
+      try recoverAndCheck(Self.options)($0, $1)
+    }
     Self.expectClean(report)
   }
 
@@ -70,7 +72,9 @@ import Testing
       try noting.store.merge(scope)
       try noting.put(key(7), bytes("seven"))
       try noting.delete(key(2))
-    } recover: { try recoverAndCheck(Self.options)($0, $1) }
+    } recover: {
+      try recoverAndCheck(Self.options)($0, $1)
+    }
     Self.expectClean(report)
   }
 
@@ -92,7 +96,9 @@ import Testing
       try store.put(key(8), [])
       try store.sync()
       ledger.note(.acknowledged(last: store.lastSequence))
-    } recover: { try recoverAndCheck(Self.options)($0, $1) }
+    } recover: {
+      try recoverAndCheck(Self.options)($0, $1)
+    }
     Self.expectClean(report)
   }
 
@@ -103,7 +109,9 @@ import Testing
       try noting.store.createHintFiles()
       try noting.delete(key(3))
       try noting.store.close()
-    } recover: { try recoverAndCheck(Self.options)($0, $1) }
+    } recover: {
+      try recoverAndCheck(Self.options)($0, $1)
+    }
     Self.expectClean(report)
   }
 
@@ -113,7 +121,9 @@ import Testing
       for number in 0..<5 { try noting.put(key(number % 3), bytes("value \(number)")) }
       try noting.store.merge(.all)
       try noting.write((0..<3).map { .put(key($0), bytes("batch \($0)")) })
-    } recover: { try recoverAndCheck(Self.options)($0, $1) }
+    } recover: {
+      try recoverAndCheck(Self.options)($0, $1)
+    }
     Self.expectClean(report)
   }
 
@@ -157,7 +167,9 @@ import Testing
       try noting.put(key(7), bytes("seven"))
       try noting.store.close()
       ledger.note(.hinted(noting.store.segments().count))
-    } recover: { try recoverAndCheck(Self.options)($0, $1) }
+    } recover: {
+      try recoverAndCheck(Self.options)($0, $1)
+    }
     #expect(report.undetected.allSatisfy { $0 == "nothing to sync" }, "\(report)")
   }
 }

@@ -31,7 +31,8 @@ import Testing
   @Test(.requirement("Bitcask.never.8")) func theBytesOfARecord() {
     let record = Self.record(Self.header, key: bytes("key"), value: bytes("value!"), at: 4096)
     #expect(record.count == 56)
-    #expect(Self.hex(record[8...]) == "7cb10a0003000400" + "0600000000f15365" + "0403020100000000"
+    #expect(
+      Self.hex(record[8...]) == "7cb10a0003000400" + "0600000000f15365" + "0403020100000000"
         + "7b68e5cf8b010000" + Self.hex(bytes("keyvalue!")) + "00000000000000")
     // The two checksums, by the letter: CRC of salt, segment and offset, then of what they cover.
     var place = ByteWriter()
@@ -70,7 +71,8 @@ import Testing
     let header = SegmentHeader(kind: .merged, store: store, segment: 5, salt: 6, firstSequence: 7, created: 8)
     let sector = header.encode()
     #expect(sector.count == 4096)
-    #expect(Self.hex(sector[..<64]) == "53545242434b3031" + "0100001001000000" + "1111000000000000" + "2222000000000000"
+    #expect(
+      Self.hex(sector[..<64]) == "53545242434b3031" + "0100001001000000" + "1111000000000000" + "2222000000000000"
         + "0500000000000000" + "0600000000000000" + "0700000000000000" + "0800000000000000")
     #expect(try SegmentHeader(decoding: sector) == header)
     var newer = Array(sector[..<4092])
@@ -153,7 +155,8 @@ import Testing
     #expect(policy.choose([candidate(1, 200, dead: 120)], now: 0) == [1])
     #expect(policy.choose([candidate(1, 2000, dead: 512)], now: 0) == [1])
     // 2 by percentage, 3 by bytes, 4 by size, 5 not at all.
-    let mixed = [candidate(1, 200, dead: 130), candidate(2, 200, dead: 80), candidate(3, 600, dead: 128),
+    let mixed = [
+      candidate(1, 200, dead: 130), candidate(2, 200, dead: 80), candidate(3, 600, dead: 128),
       candidate(4, 9, dead: 0), candidate(5, 200, dead: 10),
     ]
     #expect(policy.choose(mixed, now: 0) == [1, 2, 3, 4])

@@ -35,7 +35,8 @@ import Testing
   }
 
   static let expected: [[UInt8]: [UInt8]] = [
-    []: bytes("the empty key"), key(3): bytes("three"), key(4): bytes("four"), key(5): bytes("five"), [0, 255, 10]: [UInt8](repeating: 7, count: 300),
+    []: bytes("the empty key"), key(3): bytes("three"), key(4): bytes("four"), key(5): bytes("five"),
+    [0, 255, 10]: [UInt8](repeating: 7, count: 300),
   ]
 
   private func stored(_ version: String) throws -> [(name: String, bytes: [UInt8])] {

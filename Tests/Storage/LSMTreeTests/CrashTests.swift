@@ -131,7 +131,9 @@ struct CrashModel {
       ledger.note(.durable)
       try Self.write(store, ledger, [.put("more", "")], durability: .none)
       try store.compact()
-    } recover: { try Self.recover($0, $1) }
+    } recover: {
+      try Self.recover($0, $1)
+    }
     Self.expectClean(report)
   }
 
@@ -163,7 +165,9 @@ struct CrashModel {
       }
       while store.stepBackground() {}
       try Self.write(store, ledger, [.put("last", "one")])
-    } recover: { try Self.recover($0, $1) }
+    } recover: {
+      try Self.recover($0, $1)
+    }
     #expect(!report.detected.isEmpty)
     let unexplained = report.undetected.filter { site in !Self.redundant.contains { site.contains($0) } }
     #expect(unexplained.isEmpty, "\(report)")

@@ -36,7 +36,8 @@ struct DiskReplay: Sendable {
     index += 1
     switch log.events[current] {
     case .open(let handle, let path, let mode):
-      nodes[handle] = mode == .read || mode == .readWrite
+      nodes[handle] =
+        mode == .read || mode == .readWrite
         ? try state.node(path, .open) : try state.openCreating(path, isExclusive: mode == .createNew)
     case .write(let handle, let offset, let bytes):
       state.write(bytes, at: offset, to: nodes[handle] ?? -1, path: log.path(of: handle))

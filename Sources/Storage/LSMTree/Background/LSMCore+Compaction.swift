@@ -192,9 +192,11 @@ struct CompactionPicker {
   }
 
   private func plan(_ upper: [TableHandle], _ lower: [TableHandle], _ level: Int, _ reason: String) -> Compaction {
-    let isAlone = lower.isEmpty && !upper.indices.contains { index in
-      upper[..<index].contains { Levels.overlap($0.metadata, upper[index].metadata) }
-    }
+    let isAlone =
+      lower.isEmpty
+      && !upper.indices.contains { index in
+        upper[..<index].contains { Levels.overlap($0.metadata, upper[index].metadata) }
+      }
     let inputs = upper.sorted { Levels.isOlder($1.metadata, $0.metadata) } + lower
     return Compaction(keyspace: keyspace, kind: isAlone ? .move : .merge, inputs: inputs, outputLevel: level, reason: reason)
   }
