@@ -33,6 +33,7 @@ let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let blocks: [Target] = [
   block("Core", "Bytes", ["CStrataChecksum"]),
+  block("Core", "Checkers", ["StrataJobs"]),
   block("Core", "Compression", ["CStrataCompression"]),
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
@@ -45,12 +46,14 @@ let blocks: [Target] = [
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
+  block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
 ]
 
 let blockTests: [Target] = [
   .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
   .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
   tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
+  tests("Core", "Checkers", ["StrataCheckers", "StrataNodes"]),
   tests("Core", "Compression", ["StrataCompression", "StrataNodes"]),
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Jobs", ["StrataJobs"]),
@@ -73,6 +76,7 @@ let blockTests: [Target] = [
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
     resources: [.copy("Golden")]),
+  tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
 let server: [Target] = [

@@ -3,7 +3,7 @@ enum Layout {
   /// Docs/architecture.md's list: imports run downward or sideways along it.
   static let floors = [
     "Core", "Storage", "Encoding", "Transactions", "Clocks", "Membership", "Partitioning", "Replication", "Consensus", "Batch", "Streams",
-    "Database", "Server", "strata",
+    "Database", "Proof", "Server", "strata",
   ]
 
   /// A folder under Sources that is a target.

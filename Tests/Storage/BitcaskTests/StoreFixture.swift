@@ -1,3 +1,4 @@
+import StrataRequirements
 import Foundation
 import StrataDisk
 import StrataNodes
@@ -54,9 +55,6 @@ struct Unexpected: Error, CustomStringConvertible {
   var description: String
   init(_ description: String) { self.description = description }
 }
-
-/// How deep the long tests go: the environment's STRATA_DEPTH, 1 without it.
-let testDepth = max(1, ProcessInfo.processInfo.environment["STRATA_DEPTH"].flatMap { Int($0) } ?? 1)
 
 /// Sweeps take every so manieth byte: all of them in an optimised build, or with more depth; a debug build is some fifteen times slower.
 let sweepStride: Int = {

@@ -6,9 +6,6 @@ import Testing
 
 @testable import StrataFilters
 
-/// The environment's STRATA_DEPTH, 1 without it.
-private let depth = max(1, ProcessInfo.processInfo.environment["STRATA_DEPTH"].flatMap { Int($0) } ?? 1)
-
 private func hashes(_ count: Int, seed: UInt64) -> [UInt64] {
   var random = Random(seed: seed)
   return (0..<count).map { _ in random.next() }
@@ -52,7 +49,7 @@ private func decoded(_ bytes: [UInt8], limit: Int = 1 << 30) throws(DecodeError)
     #expect(Double(filter.memoryBytes) * 8 / Double(count) < 9.3)
     let again = try decoded(encoded(filter))
     #expect(again == filter)
-    let probes = 1_000_000 * min(depth, 10)
+    let probes = 1_000_000 * min(testDepth, 10)
     var random = Random(seed: 78)
     var positives = 0
     for _ in 0..<probes where again.contains(hash: random.next()) { positives += 1 }
@@ -195,7 +192,7 @@ private func decoded(_ bytes: [UInt8], limit: Int = 1 << 30) throws(DecodeError)
     let seed: UInt64 = 0xF17
     var random = Random(seed: seed)
     var accepted = 0
-    for _ in 0..<100_000 * min(depth, 100) {
+    for _ in 0..<100_000 * min(testDepth, 100) {
       let bits = random.below(5)
       let count = random.below(4)
       let slots = (count + 2) << bits

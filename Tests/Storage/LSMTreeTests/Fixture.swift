@@ -1,3 +1,4 @@
+import StrataRequirements
 import Foundation
 import StrataBytes
 import StrataDisk
@@ -11,9 +12,6 @@ import SystemPackage
 
 /// The directory every test store lives in.
 let home: FilePath = "/store"
-
-/// How deep the long tests go: the environment's STRATA_DEPTH, 1 without it.
-let testDepth = max(1, ProcessInfo.processInfo.environment["STRATA_DEPTH"].flatMap { Int($0) } ?? 1)
 
 struct Unexpected: Error, CustomStringConvertible {
   var description: String

@@ -1,3 +1,4 @@
+import StrataRequirements
 import Foundation
 import StrataBytes
 import StrataCompression
@@ -8,9 +9,6 @@ import StrataSimulation
 import SystemPackage
 
 @testable import StrataSSTable
-
-/// How deep the long tests go: the environment's STRATA_DEPTH, 1 without it.
-let testDepth = max(1, ProcessInfo.processInfo.environment["STRATA_DEPTH"].flatMap { Int($0) } ?? 1)
 
 /// An entry as tests compare it.
 struct TestEntry: Hashable, CustomStringConvertible {

@@ -32,7 +32,7 @@ import Testing
 
   @Test(.requirement("WriteAheadLog.never.13"), arguments: [Durability.everyWrite, .none])
   func followersMissNothingBesideAWriter(mode: Durability) async throws {
-    let total = UInt64(2000 * depth)
+    let total = UInt64(2000 * testDepth)
     let log = try open { $0.durability = mode }
     let writer = Worker(name: "writer") {
       do {
@@ -87,7 +87,7 @@ import Testing
   @Test(.requirement("WriteAheadLog.never.6"), arguments: [Durability.everyWrite, .batched(count: 20, interval: .milliseconds(1)), .none])
   func manyWritersTruncationPinsAndFollowers(mode: Durability) async throws {
     let log = try open { $0.durability = mode }
-    let rounds = 40 * depth
+    let rounds = 40 * testDepth
     let isDone = Atomic<Bool>(false)
     let pin = try log.pin(at: 0, name: "slow", maxBytes: 1 << 30)
     let truncating = Worker(name: "truncating") {
@@ -131,7 +131,7 @@ import Testing
   }
 
   @Test func closingBesideSubmittersLeavesAnOrderlyLog() throws {
-    for round in 0..<20 * depth {
+    for round in 0..<20 * testDepth {
       let directory = TemporaryDirectory()
       let log = try WriteAheadLog.open(directory.path, options: .small { $0.usesThread = round % 2 == 0 }).log
       let started = Atomic<Int>(0)

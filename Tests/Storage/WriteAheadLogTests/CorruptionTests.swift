@@ -51,7 +51,7 @@ import Testing
     let size = try #require(disk.bytes(of: path)).count
     #expect(entries.count == 4 && size < 4800)
     let headerBits =
-      depth > 1
+      testDepth > 1
       ? Array(0..<4096 * 8)
       : Array(stride(from: 0, to: 160 * 8, by: 3)) + Array(stride(from: 160 * 8, to: 4096 * 8, by: 127))
     for bit in headerBits + Array(4096 * 8..<size * 8) {
@@ -65,7 +65,7 @@ import Testing
     var random = Random(seed: 11)
     for path in disk.segmentPaths {
       let size = try #require(disk.bytes(of: path)).count
-      for _ in 0..<40 * depth {
+      for _ in 0..<40 * testDepth {
         let bit = random.below(size * 8)
         expectFoundOrHarmless(disk, entries, "bit \(bit % 8) of byte \(bit / 8) of \(path)") { $0.flipBit(UInt64(bit), of: path) }
       }
@@ -78,7 +78,7 @@ import Testing
     let paths = disk.segmentPaths
     for (index, path) in paths.enumerated() {
       let size = try #require(disk.bytes(of: path)).count
-      let step = depth > 1 ? 1 : (index == 0 ? 997 : 1)
+      let step = testDepth > 1 ? 1 : (index == 0 ? 997 : 1)
       for length in stride(from: index == 0 ? 0 : 4000, to: size, by: step) {
         let copy = disk.fork()
         copy.cut(path, to: UInt64(length))
@@ -105,7 +105,7 @@ import Testing
       func put(_ content: [UInt8], at index: Int, in copy: inout [UInt8]) {
         for (place, byte) in content.enumerated() where index * 512 + place < copy.count { copy[index * 512 + place] = byte }
       }
-      for index in 0..<sectors where depth > 1 || index < 14 || index >= sectors - 4 {
+      for index in 0..<sectors where testDepth > 1 || index < 14 || index >= sectors - 4 {
         let other = random.below(sectors)
         for kind in 0..<3 {
           var changed = bytes

@@ -49,7 +49,7 @@ import Testing
     #expect(try #require(largest) <= SegmentReader.chunkBytes)
   }
 
-  @Test(.requirement("WriteAheadLog.never.14"), .enabled(if: depth > 1)) func replayOfALargeLogTakesLittleMemory() throws {
+  @Test(.requirement("WriteAheadLog.never.14"), .enabled(if: testDepth > 1)) func replayOfALargeLogTakesLittleMemory() throws {
     let directory = TemporaryDirectory()
     let log = try WriteAheadLog.open(
       directory.path,

@@ -11,10 +11,10 @@ import Testing
   static func enumeration(_ profile: DiskProfile = .strictPOSIX) -> CrashEnumeration {
     var options = CrashEnumeration.Options()
     options.profile = profile
-    options.singlesPerPoint = depth > 1 ? 24 : 1
-    options.tearsPerPoint = depth > 1 ? 6 : 1
-    options.randomsPerPoint = depth > 1 ? 4 : 1
-    options.crashesPerRecovery = depth > 1 ? 8 : 1
+    options.singlesPerPoint = testDepth > 1 ? 24 : 1
+    options.tearsPerPoint = testDepth > 1 ? 6 : 1
+    options.randomsPerPoint = testDepth > 1 ? 4 : 1
+    options.crashesPerRecovery = testDepth > 1 ? 8 : 1
     options.site = { call in
       if call.operation == .syncDirectory, call.path == "/" { return "sync of the directory that holds the log's" }
       // Names a killed process left: their case takes a recycled file, see below.
@@ -46,7 +46,7 @@ import Testing
     var enumeration = Self.enumeration()
     enumeration.options.singlesPerPoint = 2
     enumeration.options.crashesPerRecovery = 3
-    enumeration.options.maximumImages = depth > 1 ? .max : 4000
+    enumeration.options.maximumImages = testDepth > 1 ? .max : 4000
     let report = try enumeration.undetectedSyncs { disk, ledger in
       try CrashScript(disk, ledger, options).runShort()
     } recover: { disk, ledger in

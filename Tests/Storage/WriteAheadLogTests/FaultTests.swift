@@ -73,7 +73,7 @@ import Testing
     #expect(calls > 100)
     var refusals = 0
     for call in 1...calls {
-      for profile in [DiskProfile.strictPOSIX, .btrfs] where profile == .strictPOSIX || depth > 1 {
+      for profile in [DiskProfile.strictPOSIX, .btrfs] where profile == .strictPOSIX || testDepth > 1 {
         let disk = SimulatedFileSystem(profile: profile)
         disk.inject(DiskFault(effect, at: .call(call)))
         var outcome = Outcome()
@@ -81,7 +81,7 @@ import Testing
         refusals += outcome.wentOn ? 1 : 0
         disk.removeFaults()
         let losses: [PowerLoss?] = [nil, .nothingKept, .everythingKept, .random]
-        for loss in depth > 1 ? losses : [losses[call % 4]] {
+        for loss in testDepth > 1 ? losses : [losses[call % 4]] {
           let restart = loss.map { disk.fork().crash($0) } ?? disk.fork()
           let log: WriteAheadLog
           do { log = try WriteAheadLog.openSmall(restart) } catch {

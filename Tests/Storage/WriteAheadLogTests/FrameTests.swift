@@ -138,7 +138,7 @@ import Testing
 
   /// The same through a log: closed, reopened, read, whatever was left of the block.
   @Test(.requirement("WriteAheadLog.keep.8"), arguments: [1, 512, 4096]) func everyRestOfABlockInALog(padGroups: Int) throws {
-    for rest in stride(from: 0, through: 66, by: depth > 1 ? 1 : 3) {
+    for rest in stride(from: 0, through: 66, by: testDepth > 1 ? 1 : 3) {
       let disk = SimulatedFileSystem()
       let change: (inout WALOptions) -> Void = { $0.padGroups = padGroups }
       var log = try WriteAheadLog.openSmall(disk, change)
@@ -243,7 +243,7 @@ import Testing
     var segment = Segment()
     segment.add(sizes: [10, 40_000])
     let first = SegmentHeader.bytes + 16 + 3 + 2 + 10
-    for length in stride(from: first + 1, to: segment.bytes.count, by: depth > 1 ? 7 : 977) {
+    for length in stride(from: first + 1, to: segment.bytes.count, by: testDepth > 1 ? 7 : 977) {
       let found = try read(try segment.reader(length: length))
       #expect(found.sequences == [1] && isBad(found.last), "\(length)")
     }

@@ -1,3 +1,4 @@
+import StrataRequirements
 import Foundation
 import StrataBytes
 import StrataDisk
@@ -7,9 +8,6 @@ import StrataSimulation
 import SystemPackage
 
 @testable import StrataWriteAheadLog
-
-/// How much deeper than by default the long tests go: the environment's STRATA_DEPTH, 1 without it.
-let depth = max(1, ProcessInfo.processInfo.environment["STRATA_DEPTH"].flatMap { Int($0) } ?? 1)
 
 /// Where logs live on simulated disks.
 let logPath: FilePath = "/log"

@@ -134,10 +134,10 @@ import Testing
 
   @Test(.requirement("WriteAheadLog.never.5", "WriteAheadLog.keep.1", "WriteAheadLog.keep.4"), arguments: UInt64(1)...8)
   func anyHistoryLeavesAPrefixWithEverythingAcknowledged(seed: UInt64) throws {
-    // A million steps at depth 10.
-    for part in 0..<UInt64(depth * depth) {
+    // A million steps at testDepth 10.
+    for part in 0..<UInt64(testDepth * testDepth) {
       let run = try Run(seed: seed << 32 | part)
-      for _ in 0..<(depth > 1 ? 1250 : 220) { try run.step() }
+      for _ in 0..<(testDepth > 1 ? 1250 : 220) { try run.step() }
       try run.check()
     }
   }

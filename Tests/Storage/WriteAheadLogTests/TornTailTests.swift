@@ -24,7 +24,7 @@ import Testing
     let content = Array(try #require(base.bytes(of: path)).prefix(Int(end)))
     var random = Random(seed: 0x7A11)
     var lengths = Array(1...33) + [511, 512, 4096, 32_768, 65_536]
-    if depth > 5 { lengths = Array(1...65_536) } else { for _ in 0..<8 * depth { lengths.append(random.within(1...65_536)) } }
+    if testDepth > 5 { lengths = Array(1...65_536) } else { for _ in 0..<8 * testDepth { lengths.append(random.within(1...65_536)) } }
     for length in lengths {
       for kind in 0..<2 {
         let disk = base.fork()
@@ -51,7 +51,7 @@ import Testing
     let crashed = disk.crash(.everythingKept)
     let path = try #require(crashed.segmentPaths.first)
     let bytes = try #require(crashed.bytes(of: path))
-    let step = depth > 1 || end - start < 1000 ? 1 : 1499
+    let step = testDepth > 1 || end - start < 1000 ? 1 : 1499
     for cut in Array(stride(from: start, to: end, by: step)) + [end - 1, end] {
       for filling in [[], [UInt8](repeating: 0xA5, count: Int(end - cut))] where filling.isEmpty || cut % 7 == 0 {
         let copy = crashed.fork()

@@ -1,0 +1,68 @@
+import StrataNodes
+
+/// How the links of a simulated network treat a message.
+public struct NetworkConditions: Hashable, Sendable {
+  /// The least time a message travels, in nanoseconds.
+  public var minimumLatency: UInt64 = 200_000
+  /// The mean of what comes on top, exponentially distributed: what makes messages overtake each other.
+  public var meanExtraLatency: UInt64 = 300_000
+  /// How many messages are lost.
+  public var loss: Probability = .never
+  /// How many messages arrive twice.
+  public var duplication: Probability = .never
+  /// How many messages are delivered once more much later, up to ``replayWindow`` nanoseconds.
+  public var replay: Probability = .never
+  /// How late a replayed message may come.
+  public var replayWindow: UInt64 = 2_000_000_000
+  /// How many messages one link holds; one more pushes a random one out.
+  public var capacity: Int = 4096
+
+  /// A quick network that loses nothing and keeps no order.
+  public init() {}
+
+  /// A network on which everything that may happen does.
+  public static var hostile: NetworkConditions {
+    var conditions = NetworkConditions()
+    conditions.meanExtraLatency = 2_000_000
+    conditions.loss = .percent(2)
+    conditions.duplication = .percent(2)
+    conditions.replay = Probability(partsPerMillion: 5000)
+    return conditions
+  }
+}
+
+/// One direction between two nodes.
+@usableFromInline
+struct Link {
+  /// Draws everything that happens on this link and nothing else.
+  @usableFromInline var random: Random
+  /// How many partitions cut it now.
+  @usableFromInline var cuts = 0
+  /// Nothing arrives before this moment.
+  @usableFromInline var cloggedUntil: UInt64 = 0
+  @usableFromInline var inFlight = 0
+
+  @inlinable
+  init(random: Random) { self.random = random }
+}
+
+/// What became of the messages of a run. `sent + duplicated` equals `delivered + lost + cut + refused` plus what is still travelling.
+public struct NetworkStatistics: Hashable, Sendable {
+  /// Messages nodes sent.
+  public internal(set) var sent = 0
+  /// Copies the network made.
+  public internal(set) var duplicated = 0
+  /// Messages that reached a running node.
+  public internal(set) var delivered = 0
+  /// Messages the network lost, or pushed out of a full link.
+  public internal(set) var lost = 0
+  /// Messages that ended at a partition.
+  public internal(set) var cut = 0
+  /// Messages that reached a node that was down, or nobody.
+  public internal(set) var refused = 0
+  /// Messages travelling.
+  public internal(set) var inFlight = 0
+
+  /// Nothing yet.
+  public init() {}
+}

@@ -1,0 +1,220 @@
+import StrataDisk
+import StrataJobs
+import StrataNodes
+
+extension Simulator {
+  /// Carries out one event and returns what the world outside sees of it.
+  func carryOut(_ event: consuming ClusterEvent<N>) -> Happening? {
+    switch consume event {
+    case .delivery(let from, let to, let message, let cause): deliver(message, from: from, to: to, cause: cause)
+    case .timer(let index, let timer, let setting, let incarnation, let cause):
+      fire(timer, at: index, setting: setting, incarnation: incarnation, cause: cause)
+    case .synced(let index, let incarnation, let cause): endSync(at: index, incarnation: incarnation, cause: cause)
+    case .request(let index, let session, let request, let cause): ask(request, session, at: index, cause: cause)
+    case .cancellation(let index, let session):
+      if isReady(index, or: .cancellation(index, session)) { give(.cancelled(session), to: index, .cancel, cause: 0) { "\(session)" } }
+    case .reply(let session, let response, let cause):
+      guard openSessions.removeValue(forKey: session) != nil else { return nil }
+      record(.reply, node: -1, cause: cause, text: "\(session) \(response)")
+      if keepsAnswers { answers[session] = response }
+      return .reply(session, response)
+    case .loss(let session, let known):
+      openSessions.removeValue(forKey: session)
+      record(.lost, node: -1, cause: 0, text: "\(session)\(known ? " refused" : "")")
+      return .lost(session, refused: known)
+    case .alarm(let name): return .alarm(name)
+    }
+    return nil
+  }
+
+  private func deliver(_ message: N.Message, from: Int, to: Int, cause: UInt64) {
+    let link = from * ids.count + to
+    if links[link].cuts > 0 {
+      links[link].inFlight -= 1
+      networkStatistics.inFlight -= 1
+      networkStatistics.cut += 1
+      record(.cut, node: to, peer: from, cause: cause, text: "\(message)")
+      return
+    }
+    if links[link].cloggedUntil > now {
+      push(.delivery(from: from, to: to, message, cause: cause), at: links[link].cloggedUntil)
+      return
+    }
+    if nodes[to].condition != .down, !isReady(to, or: .delivery(from: from, to: to, message, cause: cause)) { return }
+    links[link].inFlight -= 1
+    networkStatistics.inFlight -= 1
+    guard nodes[to].condition == .running else {
+      networkStatistics.refused += 1
+      record(.refused, node: to, peer: from, cause: cause, text: "\(message)")
+      return
+    }
+    networkStatistics.delivered += 1
+    give(.message(from: ids[from], message), to: to, .receive, peer: from, cause: cause) { "\(message)" }
+  }
+
+  private func fire(_ timer: N.Timer, at index: Int, setting: UInt64, incarnation: UInt32, cause: UInt64) {
+    guard nodes[index].incarnation == incarnation, nodes[index].timers[timer] == setting else { return }
+    guard isReady(index, or: .timer(index, timer, setting: setting, incarnation: incarnation, cause: cause)) else { return }
+    nodes[index].timers[timer] = nil
+    give(.timer(timer), to: index, .timer, cause: cause) { "\(timer)" }
+  }
+
+  private func ask(_ request: N.Request, _ session: SessionID, at index: Int, cause: UInt64) {
+    guard openSessions[session] != nil else { return }
+    guard nodes[index].condition != .down else {
+      push(.loss(session, known: true), at: now &+ network.minimumLatency)
+      return
+    }
+    guard isReady(index, or: .request(index, session, request, cause: cause)) else { return }
+    give(.request(session, request), to: index, .request, cause: cause) { "\(session) \(request)" }
+  }
+
+  private func endSync(at index: Int, incarnation: UInt32, cause: UInt64) {
+    guard nodes[index].incarnation == incarnation, nodes[index].condition != .down else { return }
+    if nodes[index].diskStalledUntil > now {
+      push(.synced(index, incarnation: incarnation, cause: cause), at: nodes[index].diskStalledUntil)
+      return
+    }
+    guard isReady(index, or: .synced(index, incarnation: incarnation, cause: cause)) else { return }
+    switch nodes[index].log.endSync() {
+    case .durable(let tickets, let startsAgain):
+      if startsAgain { startSync(at: index, cause: cause) }
+      for ticket in tickets where nodes[index].incarnation == incarnation && failure == nil {
+        give(.persisted(ticket), to: index, .persisted, cause: cause) { "\(ticket)" }
+      }
+    case .failed(let tickets):
+      for ticket in tickets where nodes[index].incarnation == incarnation && failure == nil {
+        give(.persistFailed(ticket, Self.syncError), to: index, .persistFailed, cause: cause) { "\(ticket)" }
+      }
+    }
+  }
+
+  static var syncError: DiskError { .io(errno: 5, operation: .sync, path: "log", offset: 0) }
+
+  func startSync(at index: Int, cause: UInt64) {
+    nodes[index].log.startSync()
+    let time = disk.minimumSync + nodes[index].diskRandom.exponential(mean: disk.meanExtraSync)
+    push(.synced(index, incarnation: nodes[index].incarnation, cause: cause), at: now &+ time)
+  }
+
+  /// Whether the node can take an input now. If it is paused or busy the input is kept for later.
+  private func isReady(_ index: Int, or event: @autoclosure () -> ClusterEvent<N>) -> Bool {
+    switch nodes[index].condition {
+    case .down: return false
+    case .paused:
+      nodes[index].backlog.append(event())
+      return false
+    case .running:
+      if nodes[index].inputTime == 0 { return true }
+      if nodes[index].busyUntil > now {
+        push(event(), at: nodes[index].busyUntil)
+        return false
+      }
+      nodes[index].busyUntil = now &+ nodes[index].inputTime
+      return true
+    }
+  }
+
+  /// Hands the node an input and carries out what it wants.
+  private func give(
+    _ input: consuming Input<N>, to index: Int, _ kind: TraceEvent.Kind, peer: Int = -1, cause: UInt64, _ text: () -> String
+  ) {
+    let instant = nodes[index].clock.reading(at: now)
+    record(kind, node: index, peer: peer, cause: cause, text: text())
+    probe.node = index
+    nodes[index].node!.receive(consume input, at: instant, random: &nodes[index].random, &effects)
+    finishCall(of: index)
+  }
+
+  /// What follows every call of a node: its notes, its effects, its state for the trace.
+  func finishCall(of index: Int) {
+    if probe.isTracing {
+      for line in probe.takeLines() { record(.note, node: index, cause: eventCount, text: line) }
+      if trace?.keepsStates == true { trace?.setState("\(nodes[index].node.map { "\($0)" } ?? "-")") }
+    }
+    if let name = probe.takeBroken() { fail("always \(name)", "a node said what must always hold does not", at: ids[index]) }
+    if !effects.pending.isEmpty { carryOutEffects(of: index) }
+    if let afterInput, failure == nil { afterInput(ids[index]) }
+  }
+
+  private func carryOutEffects(of index: Int) {
+    defer { effects.removeAll() }
+    for position in effects.pending.indices {
+      switch effects.pending[position] {
+      case .send(let to, let message): send(message, from: index, to: to)
+      case .setTimer(let timer, let after): setTimer(timer, at: index, after: after)
+      case .cancelTimer(let timer): nodes[index].timers[timer] = nil
+      case .persist(let records, let ticket, let persistence):
+        write(.init(records: records, ticket: ticket, wantsReport: persistence == .sync, replacesAll: false), at: index)
+      case .checkpoint(let records, let ticket):
+        write(.init(records: records, ticket: ticket, wantsReport: true, replacesAll: true), at: index)
+      case .reply(let session, let response):
+        guard openSessions[session] == index else { continue }
+        let delay = network.minimumLatency + clients.exponential(mean: network.meanExtraLatency)
+        push(.reply(session, response, cause: eventCount), at: now &+ delay)
+      case .halt(let reason): return fail("halt", reason, at: ids[index])
+      }
+    }
+  }
+
+  private func send(_ message: N.Message, from: Int, to id: NodeID) {
+    networkStatistics.sent += 1
+    guard let to = index(of: id) else {
+      networkStatistics.refused += 1
+      return
+    }
+    let link = from * ids.count + to
+    record(.send, node: from, peer: to, cause: eventCount, text: "\(message)")
+    if links[link].random.happens(network.loss) || links[link].inFlight >= network.capacity {
+      networkStatistics.lost += 1
+      record(.dropped, node: to, peer: from, cause: eventCount, text: "\(message)")
+      return
+    }
+    post(message, from: from, to: to, link, later: 0)
+    if links[link].random.happens(network.duplication) {
+      networkStatistics.duplicated += 1
+      post(message, from: from, to: to, link, later: 0)
+    }
+    if links[link].random.happens(network.replay) {
+      networkStatistics.duplicated += 1
+      post(message, from: from, to: to, link, later: UInt64(links[link].random.below(Int(clamping: max(1, network.replayWindow)))))
+    }
+  }
+
+  private func post(_ message: N.Message, from: Int, to: Int, _ link: Int, later: UInt64) {
+    links[link].inFlight += 1
+    networkStatistics.inFlight += 1
+    let delay = network.minimumLatency + links[link].random.exponential(mean: network.meanExtraLatency) + later
+    push(.delivery(from: from, to: to, message, cause: eventCount), at: now &+ delay)
+  }
+
+  private func setTimer(_ timer: N.Timer, at index: Int, after: Duration) {
+    nodes[index].timerSettings += 1
+    let setting = nodes[index].timerSettings
+    nodes[index].timers[timer] = setting
+    let delay = nodes[index].clock.trueTime(of: max(0, after.nanoseconds))
+    push(
+      .timer(index, timer, setting: setting, incarnation: nodes[index].incarnation, cause: eventCount),
+      at: now.addingReportingOverflow(delay).overflow ? .max : now + delay)
+  }
+
+  private func write(_ write: SimulatedLog<N.Record>.Write, at index: Int) {
+    if nodes[index].log.isPoisoned {
+      if write.wantsReport {
+        nodes[index].log.refuse(write.ticket)
+        push(.synced(index, incarnation: nodes[index].incarnation, cause: eventCount), at: now &+ disk.minimumSync)
+      }
+      return
+    }
+    if nodes[index].log.write(write) { startSync(at: index, cause: eventCount) }
+  }
+
+  /// Notes an event in the digest and, if there is one, the trace.
+  func record(_ kind: TraceEvent.Kind, node: Int, peer: Int = -1, cause: UInt64, text: @autoclosure () -> String) {
+    digest.mix(now, UInt64(kind.rawValue) << 48 ^ UInt64(UInt16(truncatingIfNeeded: node)) << 16 ^ UInt64(UInt16(truncatingIfNeeded: peer)))
+    guard probe.isTracing else { return }
+    let text = text()
+    digest.mix(text)
+    trace?.append(TraceEvent(id: 0, event: eventCount, time: now, kind: kind, node: node, peer: peer, cause: cause, text: text))
+  }
+}

@@ -1,0 +1,227 @@
+import StrataNodes
+
+extension Simulator {
+  // MARK: Processes
+
+  /// Starts a node from what its log holds, with an incarnation and a clock of its own.
+  func start(_ index: Int) {
+    guard nodes[index].condition == .down, failure == nil else { return }
+    nodes[index].incarnation += 1
+    nodes[index].condition = .running
+    nodes[index].timers.removeAll(keepingCapacity: true)
+    // A monotonic clock starts anywhere after a boot: nothing may carry over from the one before.
+    let boot = UInt64(nodes[index].random.below(3_600_000_000_000))
+    nodes[index].clock = DriftingClock(showing: boot, at: now, drift: nodes[index].clock.drift)
+    record(.start, node: index, cause: eventCount, text: "")
+    probe.node = index
+    do {
+      nodes[index].node = try N.recover(
+        id: ids[index], peers: ids, durable: nodes[index].log.recovered, knobs: knobs, at: nodes[index].clock.reading(at: now),
+        random: &nodes[index].random, &effects)
+    } catch {
+      effects.removeAll()
+      return fail("recovery refused", error.description, at: ids[index])
+    }
+    finishCall(of: index)
+  }
+
+  /// Power is lost at a node: it forgets everything but its log, of which what was not yet durable survives up to a random place. Clients it
+  /// had accepted lose their connections.
+  public func crash(_ id: NodeID) {
+    guard let index = index(of: id), nodes[index].condition != .down else { return }
+    nodes[index].condition = .down
+    nodes[index].node = nil
+    nodes[index].backlog.removeAll()
+    nodes[index].inputTime = 0
+    nodes[index].busyUntil = 0
+    nodes[index].diskStalledUntil = 0
+    nodes[index].log.crash(&nodes[index].diskRandom)
+    record(.crash, node: index, cause: eventCount, text: "")
+    for session in openSessions.filter({ $0.value == index }).keys.sorted() {
+      push(.loss(session, known: false), at: now &+ network.minimumLatency)
+    }
+  }
+
+  /// Starts a node that is down.
+  public func restart(_ id: NodeID) {
+    guard let index = index(of: id) else { return }
+    start(index)
+  }
+
+  /// Power is lost everywhere at once.
+  public func crashAll() { for id in ids { crash(id) } }
+
+  /// The node stands still, as in a long collection of garbage or a suspended virtual machine, while its clock goes on: inputs wait.
+  public func pause(_ id: NodeID) {
+    guard let index = index(of: id), nodes[index].condition == .running else { return }
+    nodes[index].condition = .paused
+    record(.pause, node: index, cause: eventCount, text: "")
+  }
+
+  /// The node goes on: what waited comes now, in any order.
+  public func resume(_ id: NodeID) {
+    guard let index = index(of: id), nodes[index].condition == .paused else { return }
+    nodes[index].condition = .running
+    record(.resume, node: index, cause: eventCount, text: "")
+    let backlog = nodes[index].backlog
+    nodes[index].backlog.removeAll()
+    for event in backlog { push(event, at: now) }
+  }
+
+  /// From now on every input takes the node this many nanoseconds; 0 makes it quick again.
+  public func slow(_ id: NodeID, inputTime: UInt64) {
+    guard let index = index(of: id) else { return }
+    nodes[index].inputTime = inputTime
+    record(.fault, node: index, cause: eventCount, text: "each input takes \(inputTime) ns")
+  }
+
+  // MARK: Disks
+
+  /// The node's next sync fails. Its log takes nothing more until the node has crashed and come up again.
+  public func failNextSync(_ id: NodeID) {
+    guard let index = index(of: id), nodes[index].condition != .down else { return }
+    nodes[index].log.failsNextSync = true
+    record(.fault, node: index, cause: eventCount, text: "the next sync fails")
+  }
+
+  /// A sync that was to fail does not, and a node whose log has failed is taken down.
+  func endDiskFaults(of id: NodeID) {
+    guard let index = index(of: id) else { return }
+    nodes[index].log.failsNextSync = false
+    nodes[index].diskStalledUntil = 0
+    if nodes[index].log.isPoisoned { crash(id) }
+  }
+
+  /// The node's disk answers nothing for so long.
+  public func stallDisk(_ id: NodeID, for duration: UInt64) {
+    guard let index = index(of: id) else { return }
+    nodes[index].diskStalledUntil = now &+ duration
+    record(.fault, node: index, cause: eventCount, text: "the disk stalls for \(duration) ns")
+  }
+
+  /// The log of a node that is down loses durable records, which the node notices when it comes up. Nothing happens to one that runs.
+  public func rotLog(_ id: NodeID) {
+    guard let index = index(of: id), nodes[index].condition == .down else { return }
+    nodes[index].log.rot(&nodes[index].diskRandom)
+    record(.fault, node: index, cause: eventCount, text: "the log lost durable records")
+  }
+
+  /// The disk of a node that is down is replaced by an empty one, which the node notices when it comes up.
+  public func wipe(_ id: NodeID) {
+    guard let index = index(of: id), nodes[index].condition == .down else { return }
+    nodes[index].log.wipe()
+    record(.fault, node: index, cause: eventCount, text: "the disk was replaced")
+  }
+
+  // MARK: Clocks
+
+  /// The node's clock runs this many millionths fast from now on; slow where negative.
+  public func setDrift(_ id: NodeID, partsPerMillion: Int) {
+    guard let index = index(of: id) else { return }
+    nodes[index].clock.setDrift(Int64(partsPerMillion), at: now)
+    record(.fault, node: index, cause: eventCount, text: "the clock drifts by \(partsPerMillion) ppm")
+  }
+
+  /// The node's clock jumps ahead, as after a sleep of the machine. Timers already set keep their true time.
+  public func jumpClock(_ id: NodeID, by nanoseconds: UInt64) {
+    guard let index = index(of: id) else { return }
+    nodes[index].clock.jump(nanoseconds)
+    record(.fault, node: index, cause: eventCount, text: "the clock jumps \(nanoseconds) ns ahead")
+  }
+
+  // MARK: Network
+
+  /// Cuts one direction between two nodes once more; it carries nothing until it is joined as often as it was cut.
+  public func cut(from: NodeID, to: NodeID) { changeCuts(from, to, by: 1) }
+
+  /// Takes one cut of a direction back.
+  public func join(from: NodeID, to: NodeID) { changeCuts(from, to, by: -1) }
+
+  private func changeCuts(_ from: NodeID, _ to: NodeID, by change: Int) {
+    guard let from = index(of: from), let to = index(of: to) else { return }
+    let link = from * ids.count + to
+    links[link].cuts = max(0, links[link].cuts + change)
+    record(change > 0 ? .linkCut : .linkJoined, node: from, peer: to, cause: eventCount, text: "")
+  }
+
+  /// Divides the cluster: nodes of different groups hear nothing of each other, on top of what is cut already. A node in no group is alone.
+  public func partition(_ groups: [NodeID]...) { partition(groups) }
+
+  /// Divides the cluster: nodes of different groups hear nothing of each other, on top of what is cut already. A node in no group is alone.
+  public func partition(_ groups: [[NodeID]]) {
+    for from in ids {
+      for to in ids where from != to && !groups.contains(where: { $0.contains(from) && $0.contains(to) }) { cut(from: from, to: to) }
+    }
+  }
+
+  /// Takes a partition back.
+  public func unite(_ groups: [[NodeID]]) {
+    for from in ids {
+      for to in ids where from != to && !groups.contains(where: { $0.contains(from) && $0.contains(to) }) { join(from: from, to: to) }
+    }
+  }
+
+  /// Takes back every cut and clog of one direction.
+  public func mend(from: NodeID, to: NodeID) {
+    guard let from = index(of: from), let to = index(of: to) else { return }
+    let link = from * ids.count + to
+    if links[link].cuts > 0 { record(.linkJoined, node: from, peer: to, cause: eventCount, text: "") }
+    links[link].cuts = 0
+    links[link].cloggedUntil = 0
+  }
+
+  /// Cuts a node off from all others.
+  public func isolate(_ id: NodeID) { partition([ids.filter { $0 != id }]) }
+
+  /// Holds back everything on one direction until `duration` nanoseconds have passed; nothing is lost.
+  public func clog(from: NodeID, to: NodeID, for duration: UInt64) {
+    guard let from = index(of: from), let to = index(of: to) else { return }
+    let link = from * ids.count + to
+    links[link].cloggedUntil = max(links[link].cloggedUntil, now &+ duration)
+    record(.fault, node: from, peer: to, cause: eventCount, text: "the link is clogged for \(duration) ns")
+  }
+
+  /// Takes back every cut and every clog.
+  public func heal() {
+    for from in ids {
+      for to in ids { mend(from: from, to: to) }
+    }
+  }
+
+  // MARK: Running by hand
+
+  /// Runs until `condition` holds, which is asked after every event.
+  ///
+  /// - Throws: ``SimulationFailure`` if an invariant breaks or `duration` of virtual time passes first.
+  public func run(
+    until condition: (Simulator<N>) -> Bool, within duration: Duration, _ what: @autoclosure () -> String = "the condition"
+  ) throws(SimulationFailure) {
+    keepsAnswers = true
+    let limit = now &+ UInt64(clamping: duration.nanoseconds)
+    while !condition(self) {
+      if let failure { throw failure }
+      guard let time = queue.nextTime, time <= limit else {
+        throw SimulationFailure(
+          kind: "too late", explanation: "\(what()) did not hold within \(duration) of virtual time", node: nil, time: now, event: eventCount)
+      }
+      let (next, event) = queue.pop()
+      now = next
+      eventCount += 1
+      _ = carryOut(event)
+    }
+    if let failure { throw failure }
+  }
+
+  /// Runs for so long.
+  ///
+  /// - Throws: ``SimulationFailure`` if an invariant breaks.
+  public func run(for duration: Duration) throws(SimulationFailure) {
+    keepsAnswers = true
+    let limit = now &+ UInt64(clamping: duration.nanoseconds)
+    while next(until: limit) != nil {}
+    if let failure { throw failure }
+  }
+
+  /// The answer a session got while the simulator was run by hand (``run(until:within:_:)``, ``run(for:)``).
+  public func answer(to session: SessionID) -> N.Response? { answers[session] }
+}

@@ -1,0 +1,107 @@
+import StrataNodes
+
+/// A protocol under test: what clients ask of it, what must hold at every step, and how the run is judged.
+public protocol Scenario: SendableMetatype {
+  /// The protocol.
+  associatedtype N: Node
+
+  /// The name under which it is run, in lower case with dots: `register.abd`.
+  static var name: String { get }
+  /// What it shows, in one line.
+  static var summary: String { get }
+  /// What its runs may be.
+  static var limits: ScenarioLimits { get }
+
+  /// The protocol's settings, before a run draws some at random.
+  static var knobs: N.Knobs { get }
+
+  /// A fresh run.
+  init(plan: RunPlan)
+
+  /// The next request of a client and the node it goes to; nothing if the client has no more.
+  mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (node: NodeID, request: N.Request)?
+
+  /// A client sent a request.
+  mutating func sent(_ request: N.Request, by client: Int, number: Int, at time: UInt64)
+
+  /// A client got its answer. Returns whether the protocol has served it: refusals ("not the leader") do not count as progress.
+  mutating func received(_ response: N.Response, to request: N.Request, by client: Int, number: Int, at time: UInt64) -> Bool
+
+  /// A client will never get an answer. If `refused` the request had no effect; otherwise it may take effect at any later time.
+  mutating func lost(_ request: N.Request, by client: Int, number: Int, refused: Bool, at time: UInt64)
+
+  /// Called after every input a node took: the place for invariants over the whole cluster, which ``Simulator/fail(_:_:at:)`` reports.
+  mutating func inspect(_ id: NodeID, in cluster: Simulator<N>)
+
+  /// Whether the cluster is well again once the core is healed. Asked until it is or the budget is over.
+  func isWell(_ cluster: Simulator<N>, core: [NodeID]) -> Bool
+
+  /// Judges the whole run; nothing wrong gives nothing.
+  mutating func verdict(of cluster: Simulator<N>) -> (kind: String, explanation: String)?
+}
+
+extension Scenario {
+  /// What a product would choose.
+  public static var knobs: N.Knobs { N.Knobs() }
+  /// Nothing to look at.
+  public mutating func inspect(_ id: NodeID, in cluster: Simulator<N>) {}
+  /// Answered requests suffice.
+  public func isWell(_ cluster: Simulator<N>, core: [NodeID]) -> Bool { true }
+}
+
+/// What a run came to.
+public struct RunReport: Sendable {
+  /// The scenario.
+  public let scenario: String
+  /// What decided the run.
+  public let plan: RunPlan
+  /// What went wrong, if anything did.
+  public let failure: SimulationFailure?
+  /// Equal for equal runs, in any process.
+  public let digest: TraceDigest
+  /// How much virtual time passed, in nanoseconds.
+  public let simulatedTime: UInt64
+  /// How many events were carried out.
+  public let events: UInt64
+  /// How many requests clients made.
+  public let requests: Int
+  /// How many of them were served.
+  public let served: Int
+  /// What became of the messages.
+  public let network: NetworkStatistics
+  /// How often each noted situation came up.
+  public let situations: [String: Int]
+  /// What happened, if that was kept.
+  public let trace: Trace?
+}
+
+/// A scenario whose protocol is hidden, for lists and tools.
+public struct AnyScenario: Sendable {
+  /// Its name.
+  public let name: String
+  /// What it shows.
+  public let summary: String
+  /// What its runs may be.
+  public let limits: ScenarioLimits
+  private let runner: @Sendable (RunPlan, Trace?) -> RunReport
+
+  /// Hides `scenario`'s type.
+  public init<S: Scenario>(_ scenario: S.Type) {
+    name = S.name
+    summary = S.summary
+    limits = S.limits
+    runner = { plan, trace in ScenarioRun<S>(plan, trace: trace).report() }
+  }
+
+  /// The run a seed stands for.
+  public func plan(seed: UInt64) -> RunPlan { .swarm(seed: seed, within: limits) }
+
+  /// Runs a plan.
+  ///
+  /// - Parameter trace: an empty trace if what happens is to be kept; it makes the run slower and changes its digest, nothing else.
+  /// - Throws: ``ScenarioError`` if the plan makes no sense.
+  public func run(_ plan: RunPlan, trace: Trace? = nil) throws(ScenarioError) -> RunReport {
+    try plan.validate()
+    return runner(plan, trace)
+  }
+}

@@ -1,0 +1,301 @@
+import StrataNodes
+
+/// A replicated register per key, as Attiya, Bar-Noy and Dolev gave it (Sharing Memory Robustly in Message-Passing Systems, JACM 1995), with
+/// several writers (Lynch and Shvartsman, FTCS 1997): every node is a replica, and the coordinator of what its clients ask.
+///
+/// A write asks a majority for their versions, picks a greater one, and stores it on a majority. A read asks a majority, and stores the
+/// greatest version it saw on a majority before it answers: otherwise a later read could see an older value. It is the example that
+/// the documentation of the simulator walks through, so it can also be broken on purpose: ``RegisterKnobs/flaw``.
+public struct RegisterNode: Node, Hashable {
+  /// What orders values: the writer's count, then who wrote. The nonce keeps two lives of one node apart, the serial two writes of one life.
+  public struct Version: Hashable, Comparable, Sendable {
+    var count: UInt64 = 0
+    var node = NodeID(0)
+    var nonce: UInt64 = 0
+    var serial: UInt64 = 0
+
+    /// By count, then by writer.
+    public static func < (a: Version, b: Version) -> Bool {
+      (a.count, a.node, a.nonce, a.serial) < (b.count, b.node, b.nonce, b.serial)
+    }
+  }
+
+  /// A value and its version. Nothing was written yet where the value is absent.
+  public struct Cell: Hashable, Sendable {
+    var version = Version()
+    var value: Int?
+  }
+
+  /// What replicas say to each other. `operation` is the coordinator's name for what it is doing.
+  public enum Message: Hashable, Sendable {
+    case query(operation: UInt64, key: Int)
+    case state(operation: UInt64, Cell)
+    case store(operation: UInt64, key: Int, Cell)
+    case stored(operation: UInt64)
+    /// A replica that lost records asks for everything.
+    case everything(nonce: UInt64)
+    case contents(nonce: UInt64, [Int: Cell])
+  }
+
+  /// What clients ask.
+  public enum Request: Hashable, Sendable {
+    case read(key: Int)
+    case write(key: Int, Int)
+  }
+
+  /// What clients hear.
+  public enum Response: Hashable, Sendable {
+    case value(Int?)
+    case written
+    /// The node cannot serve: its log failed, or it has to fetch what it lost first. The request had no effect.
+    case unavailable
+  }
+
+  /// The timers: ask again who has not answered.
+  public enum Timer: Hashable, Sendable {
+    case again(operation: UInt64)
+    case fetch
+  }
+
+  /// What a replica keeps.
+  public struct Record: Hashable, Sendable {
+    let key: Int
+    let cell: Cell
+  }
+
+  /// The settings.
+  public typealias Knobs = RegisterKnobs
+
+  struct Operation: Hashable, Sendable {
+    let session: SessionID
+    let key: Int
+    /// What is being written; nothing in a read.
+    let write: Int?
+    var best = Cell()
+    var isStoring = false
+    var answered: Set<NodeID> = []
+  }
+
+  let id: NodeID
+  let peers: [NodeID]
+  let knobs: RegisterKnobs
+  private(set) var cells: [Int: Cell]
+  /// How much of each key is durable: an acknowledgement promises that.
+  private var durable: [Int: Version]
+  private var waiting: [WaitingStore] = []
+  private var writes: [UInt64: Record] = [:]
+  private var operations: [UInt64: Operation] = [:]
+  private var serial: UInt64 = 0
+  private let nonce: UInt64
+  /// Who has sent what this replica lost; nothing if it lost nothing.
+  private var fetched: Set<NodeID>?
+  private var fetchTicket: UInt64?
+  private var hasFailed = false
+
+  private struct WaitingStore: Hashable {
+    let from: NodeID
+    let operation: UInt64
+    let key: Int
+    let version: Version
+  }
+
+  /// A replica with what its log held. One that lost records answers nobody before it has heard everything from a majority of the others.
+  public static func recover(
+    id: NodeID, peers: [NodeID], durable: DurableState<Record>, knobs: RegisterKnobs, at now: Instant, random: inout Random,
+    _ out: inout Effects<RegisterNode>
+  ) throws(RecoveryError) -> RegisterNode {
+    var cells: [Int: Cell] = [:]
+    for record in durable.records where cells[record.key].map({ $0.version < record.cell.version }) ?? true { cells[record.key] = record.cell }
+    var node = RegisterNode(id: id, peers: peers, knobs: knobs, cells: cells, nonce: random.next())
+    if durable.isDamaged, knobs.flaw != .forgetsThatItForgot {
+      node.fetched = []
+      node.fetch(&out)
+    }
+    return node
+  }
+
+  private init(id: NodeID, peers: [NodeID], knobs: RegisterKnobs, cells: [Int: Cell], nonce: UInt64) {
+    self.id = id
+    self.peers = peers
+    self.knobs = knobs
+    self.cells = cells
+    self.nonce = nonce
+    durable = cells.mapValues(\.version)
+  }
+
+  private var majority: Int { knobs.flaw == .minority ? peers.count / 2 : peers.count / 2 + 1 }
+
+  /// Takes one input.
+  public mutating func receive(_ input: Input<RegisterNode>, at now: Instant, random: inout Random, _ out: inout Effects<RegisterNode>) {
+    if hasFailed {
+      if case .request(let session, _) = input { out.reply(session, .unavailable) }
+      return
+    }
+    switch input {
+    case .request(let session, let request): begin(request, session, &out)
+    case .message(let from, let message): receive(message, from: from, &out)
+    case .timer(.again(let operation)): ask(operation, &out)
+    case .timer(.fetch): fetch(&out)
+    case .persisted(let ticket): finishWrite(ticket.rawValue, &out)
+    case .persistFailed: hasFailed = true
+    case .cancelled(let session):
+      for name in operations.keys.sorted() where operations[name]?.session == session {
+        operations[name] = nil
+        out.cancelTimer(.again(operation: name))
+      }
+    }
+  }
+
+  // MARK: Coordinator
+
+  private mutating func begin(_ request: Request, _ session: SessionID, _ out: inout Effects<RegisterNode>) {
+    guard fetched == nil else { return out.reply(session, .unavailable) }
+    serial += 1
+    switch request {
+    case .read(let key): operations[serial] = Operation(session: session, key: key, write: nil)
+    case .write(let key, let value): operations[serial] = Operation(session: session, key: key, write: value)
+    }
+    ask(serial, &out)
+  }
+
+  /// Sends the present question to everybody who has not answered it, and will do so again.
+  private func ask(_ name: UInt64, _ out: inout Effects<RegisterNode>) {
+    guard let operation = operations[name] else { return }
+    for peer in peers where !operation.answered.contains(peer) {
+      out.send(to: peer, operation.isStoring
+        ? .store(operation: name, key: operation.key, operation.best) : .query(operation: name, key: operation.key))
+    }
+    out.setTimer(.again(operation: name), after: knobs.retry)
+  }
+
+  private mutating func heard(_ cell: Cell, _ name: UInt64, from: NodeID, _ out: inout Effects<RegisterNode>) {
+    guard var operation = operations[name], !operation.isStoring else { return }
+    operation.answered.insert(from)
+    if operation.best.version < cell.version { operation.best = cell }
+    if operation.answered.count >= majority {
+      if let value = operation.write {
+        let count = operation.best.version.count + 1
+        operation.best = Cell(
+          version: knobs.flaw == .sameVersionTwice
+            ? Version(count: count, node: 0, nonce: 0, serial: 0) : Version(count: count, node: id, nonce: nonce, serial: name),
+          value: value)
+      } else if knobs.flaw == .noWriteBack || operation.best.value == nil {
+        // Where nobody of a majority has anything, no write was finished before this read began.
+        return finish(name, .value(operation.best.value), &out)
+      }
+      operation.isStoring = true
+      operation.answered = []
+      operations[name] = operation
+      return ask(name, &out)
+    }
+    operations[name] = operation
+  }
+
+  private mutating func stored(_ name: UInt64, from: NodeID, _ out: inout Effects<RegisterNode>) {
+    guard var operation = operations[name], operation.isStoring else { return }
+    operation.answered.insert(from)
+    operations[name] = operation
+    if operation.answered.count >= majority { finish(name, operation.write == nil ? .value(operation.best.value) : .written, &out) }
+  }
+
+  private mutating func finish(_ name: UInt64, _ response: Response, _ out: inout Effects<RegisterNode>) {
+    guard let operation = operations.removeValue(forKey: name) else { return }
+    out.cancelTimer(.again(operation: name))
+    out.reply(operation.session, response)
+  }
+
+  // MARK: Replica
+
+  private mutating func receive(_ message: Message, from: NodeID, _ out: inout Effects<RegisterNode>) {
+    switch message {
+    case .query(let operation, let key): if fetched == nil { out.send(to: from, .state(operation: operation, cells[key] ?? Cell())) }
+    case .state(let operation, let cell): heard(cell, operation, from: from, &out)
+    case .store(let operation, let key, let cell): if fetched == nil { store(cell, key, operation, for: from, &out) }
+    case .stored(let operation): stored(operation, from: from, &out)
+    case .everything(let nonce): if fetched == nil, from != id { out.send(to: from, .contents(nonce: nonce, cells)) }
+    case .contents(let nonce, let contents): if nonce == self.nonce { restore(contents, from: from, &out) }
+    }
+  }
+
+  private mutating func store(_ cell: Cell, _ key: Int, _ operation: UInt64, for from: NodeID, _ out: inout Effects<RegisterNode>) {
+    if cells[key].map({ $0.version < cell.version }) ?? true {
+      cells[key] = cell
+      serial += 1
+      writes[serial] = Record(key: key, cell: cell)
+      out.persist([Record(key: key, cell: cell)], Ticket(serial))
+    }
+    out.sometimes("a store found a newer version", cells[key]!.version > cell.version)
+    if knobs.flaw == .acknowledgesEarly || durable[key].map({ $0 >= cell.version }) ?? false {
+      out.send(to: from, .stored(operation: operation))
+    } else {
+      waiting.append(WaitingStore(from: from, operation: operation, key: key, version: cell.version))
+    }
+  }
+
+  private mutating func finishWrite(_ ticket: UInt64, _ out: inout Effects<RegisterNode>) {
+    if ticket == fetchTicket {
+      fetched = nil
+      fetchTicket = nil
+      for (key, cell) in cells { durable[key] = max(durable[key] ?? Version(), cell.version) }
+      return
+    }
+    guard let record = writes.removeValue(forKey: ticket) else { return }
+    let version = max(durable[record.key] ?? Version(), record.cell.version)
+    durable[record.key] = version
+    waiting.removeAll { store in
+      guard store.key == record.key, store.version <= version else { return false }
+      out.send(to: store.from, .stored(operation: store.operation))
+      return true
+    }
+  }
+
+  // MARK: A replica that lost records
+
+  private func fetch(_ out: inout Effects<RegisterNode>) {
+    guard let fetched, fetchTicket == nil else { return }
+    for peer in peers where peer != id && !fetched.contains(peer) { out.send(to: peer, .everything(nonce: nonce)) }
+    out.setTimer(.fetch, after: knobs.retry)
+  }
+
+  private mutating func restore(_ contents: [Int: Cell], from: NodeID, _ out: inout Effects<RegisterNode>) {
+    guard var heard = fetched, fetchTicket == nil else { return }
+    heard.insert(from)
+    fetched = heard
+    for key in contents.keys.sorted() where cells[key].map({ $0.version < contents[key]!.version }) ?? true { cells[key] = contents[key] }
+    // A write this replica once acknowledged is on a majority. A majority of all nodes, found among the others, shares one with it.
+    guard heard.count >= peers.count / 2 + 1 || peers.count == 1 else { return }
+    serial += 1
+    fetchTicket = serial
+    out.sometimes("a damaged replica was restored")
+    out.cancelTimer(.fetch)
+    out.checkpoint(cells.keys.sorted().map { Record(key: $0, cell: cells[$0]!) }, Ticket(serial))
+  }
+}
+
+/// The settings of ``RegisterNode``.
+public struct RegisterKnobs: NodeKnobs, Hashable {
+  /// Ways to break the protocol in one line each.
+  public enum Flaw: String, Hashable, Sendable, CaseIterable {
+    /// A read answers without storing what it saw on a majority.
+    case noWriteBack = "no-write-back"
+    /// A replica acknowledges before the value is durable.
+    case acknowledgesEarly = "early-acknowledgement"
+    /// Half of the nodes pass for a majority.
+    case minority
+    /// Versions do not name their writer, so two writers may choose the same.
+    case sameVersionTwice = "same-version-twice"
+    /// A replica that lost records goes on as if nothing had been there.
+    case forgetsThatItForgot = "amnesia"
+  }
+
+  /// How long a coordinator waits before it asks again.
+  public var retry: Duration = .milliseconds(100)
+  /// What is wrong, if something is.
+  public var flaw: Flaw?
+
+  /// A protocol that is right.
+  public init() {}
+
+  /// Draws how soon a coordinator asks again.
+  public mutating func randomize(_ random: inout Random) { retry = .milliseconds([5, 100, 700][random.below(3)]) }
+}

@@ -1,0 +1,81 @@
+import StrataCheckers
+import StrataNodes
+import StrataSimulation
+
+/// Clients read and write a few replicated registers; whatever fails, the history must be linearizable.
+struct RegisterScenario<Flaw: RegisterFlaw>: Scenario {
+  typealias N = RegisterNode
+
+  static var name: String { "register.\(Flaw.flaw?.rawValue ?? "abd")" }
+  static var summary: String {
+    switch Flaw.flaw {
+    case nil: "the replicated register of Attiya, Bar-Noy and Dolev is linearizable"
+    case .noWriteBack?: "broken: a read does not store what it saw"
+    case .acknowledgesEarly?: "broken: a replica acknowledges before its disk does"
+    case .minority?: "broken: half of the nodes pass for a majority"
+    case .sameVersionTwice?: "broken: two writers may choose the same version"
+    case .forgetsThatItForgot?: "broken: a replica that lost records goes on"
+    }
+  }
+  static var limits: ScenarioLimits { ScenarioLimits() }
+  static var knobs: RegisterKnobs {
+    var knobs = RegisterKnobs()
+    knobs.flaw = Flaw.flaw
+    return knobs
+  }
+
+  private var history = History<RegisterModel.Op, RegisterModel.Result>()
+  private var nextValue = 0
+  private let keys: Int
+
+  init(plan: RunPlan) { keys = 1 + Int(plan.seed % 3) }
+
+  mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (node: NodeID, request: RegisterNode.Request)? {
+    let key = random.below(keys)
+    let node = nodes[random.below(nodes.count)]
+    // Every written value is a new one, so that a read names the write it saw.
+    return (node, random.chance(1, in: 2) ? .read(key: key) : .write(key: key, client * 1_000_000 + number))
+  }
+
+  private func op(_ request: RegisterNode.Request) -> RegisterModel.Op {
+    switch request {
+    case .read(let key): .read(key: key)
+    case .write(let key, let value): .write(key: key, value)
+    }
+  }
+
+  mutating func sent(_ request: RegisterNode.Request, by client: Int, number: Int, at time: UInt64) {
+    try? history.invoke(op(request), by: client, at: time)
+  }
+
+  mutating func received(_ response: RegisterNode.Response, to request: RegisterNode.Request, by client: Int, number: Int, at time: UInt64) -> Bool {
+    switch response {
+    case .value(let value): try? history.ok(.value(value), by: client, at: time)
+    case .written: try? history.ok(.written, by: client, at: time)
+    case .unavailable:
+      try? history.fail(by: client, at: time)
+      return false
+    }
+    return true
+  }
+
+  mutating func lost(_ request: RegisterNode.Request, by client: Int, number: Int, refused: Bool, at time: UInt64) {
+    if refused { try? history.fail(by: client, at: time) } else { try? history.lose(by: client, at: time) }
+  }
+
+  mutating func verdict(of cluster: Simulator<RegisterNode>) -> (kind: String, explanation: String)? {
+    Linearizability.check(history, against: RegisterModel()).violation.map { ($0.kind, $0.description) }
+  }
+}
+
+/// Which flaw a scenario's registers have.
+protocol RegisterFlaw: SendableMetatype {
+  static var flaw: RegisterKnobs.Flaw? { get }
+}
+
+enum Sound: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { nil } }
+enum NoWriteBack: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .noWriteBack } }
+enum AcknowledgesEarly: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .acknowledgesEarly } }
+enum Minority: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .minority } }
+enum SameVersionTwice: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .sameVersionTwice } }
+enum Amnesia: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .forgetsThatItForgot } }

@@ -1,0 +1,28 @@
+import StrataRequirements
+import StrataSimulation
+import Testing
+
+@testable import StrataScenarios
+
+/// Every scenario in its short form, and every defect caught.
+struct CatalogueTests {
+
+  @Test(.requirement("Simulation.never.7"), arguments: Catalogue.sound.map(\.name))
+  func soundSystemsPassEverySeed(_ name: String) throws {
+    let scenario = try #require(Catalogue.scenario(name))
+    var served = 0
+    for seed in 1...UInt64(100 * testDepth) {
+      let report = try scenario.run(scenario.plan(seed: seed))
+      #expect(report.failure == nil, "\(name) with seed \(seed): \(report.failure.map(\.description) ?? "")")
+      served += report.served
+    }
+    #expect(served > 1000)
+  }
+
+  @Test(arguments: Catalogue.broken.map(\.name))
+  func brokenSystemsAreCaught(_ name: String) throws {
+    let scenario = try #require(Catalogue.scenario(name))
+    let caught = try (1...UInt64(400)).first { try scenario.run(scenario.plan(seed: $0)).failure != nil }
+    #expect(caught != nil, "\(name) was not caught with 400 seeds")
+  }
+}
