@@ -128,6 +128,11 @@ public struct PreferenceWalk: Sequence, IteratorProtocol, Sendable {
   let members: [Member]
   var order: Order
   var seen: [Bool]
+  /// How many nodes have been given.
+  var given = 0
+
+  /// Whether every node has been given.
+  var isAtEnd: Bool { given == members.count }
 
   init(_ members: [Member], _ order: Order) {
     self.members = members
@@ -147,6 +152,7 @@ public struct PreferenceWalk: Sequence, IteratorProtocol, Sendable {
         steps += 1
         if !seen[Int(owner)] {
           seen[Int(owner)] = true
+          given += 1
           order = .ring(table, next: next, steps: steps)
           return owner
         }
@@ -156,6 +162,7 @@ public struct PreferenceWalk: Sequence, IteratorProtocol, Sendable {
     case .list(let list, let next):
       guard next < list.count else { return nil }
       order = .list(list, next: next + 1)
+      given += 1
       return list[next]
     }
   }

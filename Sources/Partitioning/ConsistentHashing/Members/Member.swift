@@ -2,7 +2,8 @@
 public struct Member: Sendable, Hashable, Codable {
   /// The node's name.
   public var id: MemberID
-  /// How much of the keys it takes, relative to the others; 1 for an ordinary node. Placements refuse what is not positive and finite.
+  /// How much of the keys it takes, relative to the others; 1 for an ordinary node. Above 0 and at most
+  /// ``weightLimit``, or placements refuse it.
   public var weight: Double
   /// The failure domain it stands in (a data centre, an availability zone); all nodes without one count as one zone.
   public var zone: String?
@@ -17,6 +18,9 @@ public struct Member: Sendable, Hashable, Codable {
     self.rack = rack
   }
 
+  /// The largest weight; sums of weights stay exact enough below it.
+  public static let weightLimit = 1e12
+
   /// The most bytes the name of a zone or a rack may have.
   public static let labelByteLimit = 255
 
@@ -25,8 +29,8 @@ public struct Member: Sendable, Hashable, Codable {
 
   /// Checks one member.
   func validate() throws(PlacementError) {
-    guard weight.isFinite, weight > 0 else {
-      throw .invalidParameter(name: "weight of \(id)", value: "\(weight)", allowed: "a finite number above 0")
+    guard weight > 0, weight <= Self.weightLimit else {
+      throw .invalidParameter(name: "weight of \(id)", value: "\(weight)", allowed: "a number above 0 and at most \(Self.weightLimit)")
     }
     for label in [zone, rack] {
       guard (label?.utf8.count ?? 0) <= Self.labelByteLimit else {

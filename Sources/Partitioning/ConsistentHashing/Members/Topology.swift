@@ -51,6 +51,16 @@ struct Topology: Sendable, Hashable {
   /// Whether all nodes stand in one rack of one zone, so that any distinct nodes are spread as well as can be.
   var isFlat: Bool { rackSizes.count <= 1 }
 
+  /// Chooses from an order of preference that has every node once, or as many as are wanted where spread does not matter.
+  func choose(from order: [UInt32], into owners: UnsafeMutableBufferPointer<UInt32>, _ spread: Spread) throws(PlacementError) {
+    if spread == .nodes || isFlat && (spread == .zonesPreferred || owners.count <= 1) {
+      for place in owners.indices { owners[place] = order[place] }
+    } else {
+      var next = order.makeIterator()
+      try self.spread(over: owners, strict: spread == .zonesStrict) { next.next() }
+    }
+  }
+
   /// Chooses `owners.count` distinct nodes from an order of preference: each next one the first, in that order, of the zone that has the fewest
   /// copies, and there of the rack that has the fewest. The first of the order is always the first chosen.
   ///

@@ -16,10 +16,10 @@ extension HashRing {
     }
     var changed = members
     changed.insert(member, at: rank)
-    let newer = try newTokens(of: member, rank: rank)
+    if case .ketama(let dialect) = allocation.rule { return next(changed, try Ketama.tokens(of: changed, dialect).sorted()) }
     // Ranks from the newcomer's on rise by one, which keeps coinciding tokens in the order of names.
     let older = table.entries.map { TokenEntry(token: $0.token, owner: $0.owner >= rank ? $0.owner + 1 : $0.owner) }
-    return next(changed, TokenTable.merge(older, newer))
+    return next(changed, try placing(member, rank: rank, among: older, changed))
   }
 
   /// The ring without a member: only its keys move. O(V).
@@ -29,6 +29,7 @@ extension HashRing {
     guard isPresent else { throw .unknownNode(id) }
     var changed = members
     changed.remove(at: rank)
+    if case .ketama(let dialect) = allocation.rule { return next(changed, try Ketama.tokens(of: changed, dialect).sorted()) }
     var entries: [TokenEntry] = []
     entries.reserveCapacity(table.count)
     for entry in table.entries where entry.owner != rank {
@@ -50,22 +51,39 @@ extension HashRing {
     try member.validate()
     var changed = members
     changed[rank] = member
-    let others = table.entries.filter { $0.owner != rank }
-    return next(changed, TokenTable.merge(others, try newTokens(of: member, rank: rank)))
+    switch allocation.rule {
+    case .ketama(let dialect): return next(changed, try Ketama.tokens(of: changed, dialect).sorted())
+    case .balanced:
+      // Its tokens stay or go one by one: what it keeps it need not copy.
+      let count = try Self.tokenCount(weight: weight, vnodes: vnodes)
+      let present = table.owners.count { $0 == rank }
+      if count > present { return next(changed, try placing(member, rank: rank, among: table.entries, changed)) }
+      var layout = BalancedLayout(table.entries, changed, replicas: replicationFactor, lastPosition: lastPosition)
+      layout.remove(present - count, of: UInt32(rank))
+      return next(changed, layout.entries)
+    case .hashed, .envoy:
+      return next(changed, try placing(member, rank: rank, among: table.entries.filter { $0.owner != rank }, changed))
+    }
   }
 
-  /// The tokens a member brings, ascending.
-  private func newTokens(of member: Member, rank: Int) throws(PlacementError) -> [TokenEntry] {
+  /// The entries with those that `member` lacks, ascending.
+  private func placing(
+    _ member: Member, rank: Int, among entries: [TokenEntry], _ members: [Member]
+  ) throws(PlacementError) -> [TokenEntry] {
     let count = try Self.tokenCount(weight: member.weight, vnodes: vnodes)
-    guard table.count + count <= TokenTable.countLimit else {
-      throw .invalidParameter(name: "tokens", value: "\(table.count + count)", allowed: "at most \(TokenTable.countLimit) in all")
+    guard entries.count + count <= TokenTable.countLimit else {
+      throw .invalidParameter(name: "tokens", value: "\(entries.count + count)", allowed: "at most \(TokenTable.countLimit) in all")
     }
-    var entries: [TokenEntry] = []
-    switch allocation.rule {
-    case .hashed(let seed): Self.appendHashed(member.id, rank: rank, count: count, hash: keyHash, seed: seed, to: &entries)
+    if case .balanced = allocation.rule {
+      var layout = BalancedLayout(entries, members, replicas: replicationFactor, lastPosition: lastPosition)
+      layout.add(count - entries.count { $0.owner == rank }, of: UInt32(rank))
+      return layout.entries
     }
-    entries.sort()
-    return entries
+    var newer: [TokenEntry] = []
+    newer.reserveCapacity(count)
+    Self.appendNamed(member.id, rank: rank, count: count, hash: keyHash, allocation: allocation, to: &newer)
+    newer.sort()
+    return TokenTable.merge(entries, newer)
   }
 
   private func next(_ members: [Member], _ entries: [TokenEntry]) -> HashRing {

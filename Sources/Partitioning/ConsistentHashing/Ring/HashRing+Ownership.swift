@@ -48,7 +48,8 @@ extension HashRing {
     let copies = Double(min(max(replicas, 1), max(members.count, 1)))
     var worst = members.isEmpty ? 1.0 : 0.0
     for (member, share) in zip(members, ownershipShares(replicas: replicas)) {
-      worst = max(worst, share / copies / (member.weight / total))
+      // A weight that vanishes beside the others asks for nothing and, having nothing, is not uneven.
+      if share > 0 { worst = max(worst, share / copies / (member.weight / total)) }
     }
     return worst
   }

@@ -11,31 +11,45 @@ extension HashRing {
   }
 
   /// The tokens of all members in ascending order.
-  static func tokens(of members: [Member], vnodes: Int, hash: KeyHash, allocation: Allocation) throws(PlacementError) -> [TokenEntry] {
-    var total = 0
-    for member in members {
-      total += try tokenCount(weight: member.weight, vnodes: vnodes)
-      guard total <= TokenTable.countLimit else {
-        throw .invalidParameter(name: "tokens", value: "\(total) and more", allowed: "at most \(TokenTable.countLimit) in all")
-      }
-    }
+  static func tokens(
+    of members: [Member], vnodes: Int, hash: KeyHash, allocation: Allocation, replicationFactor: Int
+  ) throws(PlacementError) -> [TokenEntry] {
     var entries: [TokenEntry] = []
-    entries.reserveCapacity(total)
-    switch allocation.rule {
-    case .hashed(let seed):
-      for (rank, member) in members.enumerated() {
+    if case .ketama(let dialect) = allocation.rule {
+      guard hash == .md5Ketama else { throw .invalidParameter(name: "hash of a ketama ring", value: "\(hash)", allowed: "md5Ketama") }
+      entries = try Ketama.tokens(of: members, dialect)
+    } else {
+      var counts: [Int] = []
+      var total = 0
+      for member in members {
         let count = try tokenCount(weight: member.weight, vnodes: vnodes)
-        appendHashed(member.id, rank: rank, count: count, hash: hash, seed: seed, to: &entries)
+        total += count
+        guard total <= TokenTable.countLimit else {
+          throw .invalidParameter(name: "tokens", value: "\(total) and more", allowed: "at most \(TokenTable.countLimit) in all")
+        }
+        counts.append(count)
+      }
+      if case .balanced = allocation.rule {
+        entries = BalancedLayout.tokens(of: members, counts: counts, replicas: replicationFactor, lastPosition: hash.lastPosition)
+      } else {
+        entries.reserveCapacity(total)
+        for (rank, member) in members.enumerated() {
+          appendNamed(member.id, rank: rank, count: counts[rank], hash: hash, allocation: allocation, to: &entries)
+        }
       }
     }
     entries.sort()
     return entries
   }
 
-  /// The tokens `hash("<id>:0")`, `hash("<id>:1")`, ... of one member.
-  static func appendHashed(_ id: MemberID, rank: Int, count: Int, hash: KeyHash, seed: UInt64, to entries: inout [TokenEntry]) {
+  /// The tokens of one member that are hashes of its name and a number: `<id>:<i>`, in Envoy's layout `<id>_<i>`.
+  static func appendNamed(
+    _ id: MemberID, rank: Int, count: Int, hash: KeyHash, allocation: Allocation, to entries: inout [TokenEntry]
+  ) {
+    var seed: UInt64 = 0
+    if case .hashed(let given) = allocation.rule { seed = given }
     var name = Array(id.name.utf8)
-    name.append(UInt8(ascii: ":"))
+    name.append(allocation.rule == .envoy ? UInt8(ascii: "_") : UInt8(ascii: ":"))
     let prefix = name.count
     for index in 0..<count {
       name.removeSubrange(prefix...)

@@ -25,7 +25,8 @@ public struct HashRing: Placement {
 
   /// A ring of `members`, at epoch 1. O(V log V) for V tokens in all.
   /// - Parameters:
-  ///   - vnodes: tokens of a member of weight 1, 1...1 000 000; a member of weight w has ⌊w · vnodes⌋, at least one.
+  ///   - vnodes: tokens of a member of weight 1, 1...1 000 000; a member of weight w has ⌊w · vnodes⌋, at least one. A balanced allocation
+  ///     says its own number.
   ///   - replicationFactor: what ``replicas(_:)`` gives and plans count on.
   /// - Throws: ``PlacementError/invalidParameter(name:value:allowed:)``, ``PlacementError/nodeExists(_:)`` for a member named twice.
   public init(
@@ -37,8 +38,16 @@ public struct HashRing: Placement {
     guard (1...Member.countLimit).contains(replicationFactor) else {
       throw .invalidParameter(name: "replication factor", value: "\(replicationFactor)", allowed: "1...\(Member.countLimit)")
     }
+    var vnodes = vnodes
+    if case .balanced(let tokensPerNode) = allocation.rule {
+      guard (1...1_000_000).contains(tokensPerNode) else {
+        throw .invalidParameter(name: "tokens per node", value: "\(tokensPerNode)", allowed: "1...1000000")
+      }
+      vnodes = tokensPerNode
+    }
     let sorted = try Member.normalized(members)
-    let entries = try Self.tokens(of: sorted, vnodes: vnodes, hash: hash, allocation: allocation)
+    let entries = try Self.tokens(
+      of: sorted, vnodes: vnodes, hash: hash, allocation: allocation, replicationFactor: replicationFactor)
     self.init(
       epoch: 1, members: sorted, vnodes: vnodes, hash: hash, allocation: allocation, replicationFactor: replicationFactor, entries: entries)
   }
