@@ -36,6 +36,8 @@ public struct TransferPlan: Sendable, Hashable, Codable {
 
   /// What gives keys the positions the ranges speak of.
   public var keyHash: KeyHash
+  /// The largest position there is; the ranges lie on the circle of 0 up to it.
+  public var lastPosition: UInt64
   /// The epoch the plan leads from.
   public var oldEpoch: UInt64
   /// The epoch it leads to.
@@ -72,7 +74,8 @@ public struct TransferPlan: Sendable, Hashable, Codable {
     }
     let moves = survey.finish()
     return TransferPlan(
-      keyHash: old.keyHash, oldEpoch: old.epoch, newEpoch: new.epoch, replicas: replicas, moves: moves.moves, bytesShare: moves.share)
+      keyHash: old.keyHash, lastPosition: old.lastPosition, oldEpoch: old.epoch, newEpoch: new.epoch, replicas: replicas, moves: moves.moves,
+      bytesShare: moves.share)
   }
 
   private static func describe(_ placement: some Placement) -> String {

@@ -23,6 +23,9 @@ public struct HashRing: Placement {
   /// Tokens of a member of weight 1 where nothing else is said.
   public static let defaultVnodes = 150
 
+  /// The highest replication factor.
+  public static let replicationLimit = 65_535
+
   /// A ring of `members`, at epoch 1. O(V log V) for V tokens in all.
   /// - Parameters:
   ///   - vnodes: tokens of a member of weight 1, 1...1 000 000; a member of weight w has ⌊w · vnodes⌋, at least one. A balanced allocation
@@ -35,8 +38,8 @@ public struct HashRing: Placement {
     guard (1...1_000_000).contains(vnodes) else {
       throw .invalidParameter(name: "vnodes", value: "\(vnodes)", allowed: "1...1000000")
     }
-    guard (1...Member.countLimit).contains(replicationFactor) else {
-      throw .invalidParameter(name: "replication factor", value: "\(replicationFactor)", allowed: "1...\(Member.countLimit)")
+    guard (1...Self.replicationLimit).contains(replicationFactor) else {
+      throw .invalidParameter(name: "replication factor", value: "\(replicationFactor)", allowed: "1...\(Self.replicationLimit)")
     }
     var vnodes = vnodes
     if case .balanced(let tokensPerNode) = allocation.rule {

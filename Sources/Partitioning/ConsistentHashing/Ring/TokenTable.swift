@@ -17,8 +17,8 @@ struct TokenTable: Sendable, Hashable {
   @usableFromInline let starts: [UInt32]
   @usableFromInline let shift: UInt64
 
-  /// The most tokens a ring may have: a quarter of a gigabyte of tables.
-  static let countLimit = 1 << 24
+  /// The most tokens a ring may have: 64 MiB of tables.
+  static let countLimit = 1 << 22
 
   /// A table of entries in ascending order over positions of `bits` bits.
   init(sorted entries: [TokenEntry], bits: Int) {
