@@ -81,7 +81,7 @@ extension Placement {
         return [MemberID]()
       }
       return [MemberID](unsafeUninitializedCapacity: count) { target, initialized in
-        for place in 0..<count { (target.baseAddress! + place).initialize(to: members[Int(owners[place])].id) }
+        for place in 0..<count { target.initializeElement(at: place, to: members[Int(owners[place])].id) }
         initialized = count
       }
     }

@@ -1,3 +1,4 @@
+import Foundation
 import StrataBytes
 import StrataNodes
 import StrataRequirements
@@ -80,6 +81,22 @@ private func hex(_ digest: MD5.Digest) -> String {
         seen |= position
       }
       #expect(seen == hash.lastPosition, "\(hash) uses all its bits")
+    }
+  }
+
+  /// Swift's own hash, seeded anew by every process, appears where a dictionary asks a name for it and nowhere else.
+  @Test(.requirement("ConsistentHashing.never.9")) func noSourceAsksForAHashOfTheProcess() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent().appendingPathComponent("Sources/Partitioning/ConsistentHashing")
+    let files = (FileManager.default.enumerator(atPath: root.path)?.compactMap { $0 as? String } ?? []).filter { $0.hasSuffix(".swift") }
+    #expect(files.count > 20)
+    for file in files {
+      for line in try String(contentsOf: root.appendingPathComponent(file), encoding: .utf8).split(separator: "\n") {
+        let code = line.prefix { $0 != "/" }
+        #expect(!code.contains("hashValue") && !code.contains("SystemRandomNumberGenerator"), "\(file): \(line)")
+        #expect(
+          !code.contains("Hasher") || code.contains("func hash(into state: inout Hasher)") && file.hasSuffix("MemberID.swift"), "\(file): \(line)")
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 /// MD5 (RFC 1321) as a placement hash: ketama's points and keys. No security rests on it. Additions are modulo 2^32 by definition.
 enum MD5 {
   /// Sixteen bytes as four words, the least significant byte of each first.
-  struct Digest: Hashable {
+  struct Digest: Equatable {
     var words: (UInt32, UInt32, UInt32, UInt32)
 
     /// The four points ketama takes from one digest.
@@ -15,11 +15,6 @@ enum MD5 {
     }
 
     static func == (a: Digest, b: Digest) -> Bool { a.words == b.words }
-
-    func hash(into state: inout Hasher) {
-      state.combine(words.0)
-      state.combine(words.1)
-    }
   }
 
   /// The digest of `bytes`. O(length); takes no memory.
@@ -40,7 +35,7 @@ enum MD5 {
         let length = rest < 56 ? 64 : 128
         guard let target = tail.baseAddress else { return }
         target.initializeMemory(as: UInt8.self, repeating: 0, count: length)
-        if rest > 0 { target.copyMemory(from: bytes.baseAddress! + offset, byteCount: rest) }
+        if rest > 0, let base = bytes.baseAddress { target.copyMemory(from: base + offset, byteCount: rest) }
         target.storeBytes(of: 0x80, toByteOffset: rest, as: UInt8.self)
         target.storeBytes(of: (UInt64(count) &* 8).littleEndian, toByteOffset: length &- 8, as: UInt64.self)
         compress(&state, target)

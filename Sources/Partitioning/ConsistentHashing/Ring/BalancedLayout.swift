@@ -31,6 +31,7 @@ struct BalancedLayout {
   static func tokens(of members: [Member], counts: [Int], replicas: Int, lastPosition: UInt64) -> [TokenEntry] {
     let total = counts.reduce(0, +)
     guard total > 0, let rounds = counts.max() else { return [] }
+    let shield = min(replicas, members.count) - 1
     let seeds = members.map { StrataBytes.xxh64(Array($0.id.name.utf8).span.bytes) }
     var order: [UInt32] = []
     order.reserveCapacity(total)
@@ -41,7 +42,11 @@ struct BalancedLayout {
       let salted = takers.map { (Murmur.finish(seeds[$0] &+ UInt64(round) &* 0x9E37_79B9_7F4A_7C15), UInt32($0)) }
       waiting += salted.sorted { $0.0 != $1.0 ? $0.0 < $1.0 : $0.1 < $1.1 }.map(\.1)
       // What cannot go now without standing next to itself waits for the next round.
-      while let place = waiting.firstIndex(where: { !order.suffix(replicas - 1).contains($0) }) { order.append(waiting.remove(at: place)) }
+      while let place = waiting.firstIndex(where: { !order.suffix(shield).contains($0) }) { order.append(waiting.remove(at: place)) }
+      // One that outweighs the others waits in vain and stands next to itself in the end.
+      let late = max(0, waiting.count - 2 * members.count)
+      order += waiting.prefix(late)
+      waiting.removeFirst(late)
     }
     order += waiting
     let whole = UInt128(lastPosition) + 1

@@ -159,13 +159,15 @@ public struct MaglevTable: Placement {
     var seen = [Bool](repeating: false, count: members.count)
     var order: [UInt32] = []
     var entry = Int(remainder.of(position))
-    for _ in entries.indices where order.count < count {
+    var steps = 0
+    while order.count < count, steps < entries.count {
       let owner = Int(entries[entry])
       if !seen[owner] {
         seen[owner] = true
         order.append(UInt32(owner))
       }
       entry = entry + 1 == entries.count ? 0 : entry + 1
+      steps += 1
     }
     if order.count < count { order += seen.indices.filter { !seen[$0] }.map { UInt32($0) } }
     return order
