@@ -1,3 +1,4 @@
+import StrataJobs
 import Synchronization
 
 #if canImport(Glibc)
@@ -27,7 +28,7 @@ public final class PlacementHandle: @unchecked Sendable {
   private let side = Atomic<Int>(0)
   private let readersOfFirst = Atomic<Int>(0)
   private let readersOfSecond = Atomic<Int>(0)
-  private let writing = Mutex(())
+  private let writing = Monitor(())
 
   /// A handle of `placement`.
   public init(_ placement: any Placement) { pointer = Atomic(Unmanaged.passRetained(Box(placement)).toOpaque()) }

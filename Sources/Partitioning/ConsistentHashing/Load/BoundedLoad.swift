@@ -1,3 +1,4 @@
+import StrataJobs
 import Synchronization
 
 /// Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam, SODA 2018): a key goes to the first node in its order of preference that
@@ -21,7 +22,7 @@ public final class BoundedLoad<P: Placement>: Sendable, LoadOwner {
     }
   }
 
-  private let state: Mutex<State>
+  private let state: Monitor<State>
   /// How far above its fair part a node may go.
   public let c: Double
 
@@ -31,7 +32,7 @@ public final class BoundedLoad<P: Placement>: Sendable, LoadOwner {
   public init(_ placement: P, c: Double = 1.25) throws(PlacementError) {
     guard c >= 1, c <= 1_000 else { throw .invalidParameter(name: "c", value: "\(c)", allowed: "1...1000") }
     self.c = c
-    state = Mutex(State(placement, generation: 0))
+    state = Monitor(State(placement, generation: 0))
   }
 
   /// Takes a place for `key`; the lease's node serves it. O(1) where the key's first node has room.
