@@ -31,7 +31,8 @@ public enum Linearizability {
       let key = model.key(of: operation.op)
       if parts[key] == nil { keys.append(key) }
       parts[key, default: []].append(
-        .init(process: operation.process, op: operation.op, result: result, invoked: operation.invoked,
+        .init(
+          process: operation.process, op: operation.op, result: result, invoked: operation.invoked,
           returned: result == nil ? nil : operation.returned))
     }
     guard successes > 0 else { return .unknown(reason: "no operation succeeded, so nothing was shown") }
@@ -100,7 +101,8 @@ public enum Linearizability {
       html: HistoryPicture.page(
         title: "Not linearizable: \(key)", explanation: explanation,
         bars: witness.map {
-          .init(process: $0.process, from: $0.invoked, to: $0.returned, text: "\($0.op)\($0.result.map { " → \($0)" } ?? " → ?")",
+          .init(
+            process: $0.process, from: $0.invoked, to: $0.returned, text: "\($0.op)\($0.result.map { " → \($0)" } ?? " → ?")",
             isCulprit: $0.returned == last?.returned && $0.returned != nil)
         }))
   }

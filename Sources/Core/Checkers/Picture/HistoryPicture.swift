@@ -22,7 +22,8 @@ enum HistoryPicture {
       for bar in bars where bar.process == process {
         let left = 110 + (rank[bar.from] ?? 0) * step
         let right = bar.to.map { 110 + (rank[$0] ?? 0) * step } ?? width - 10
-        svg += "<rect x=\"\(left)\" y=\"\(y)\" width=\"\(max(10, right - left))\" height=\"30\" rx=\"4\" class=\"\(bar.isCulprit ? "c" : bar.to == nil ? "u" : "o")\"/>"
+        svg +=
+          "<rect x=\"\(left)\" y=\"\(y)\" width=\"\(max(10, right - left))\" height=\"30\" rx=\"4\" class=\"\(bar.isCulprit ? "c" : bar.to == nil ? "u" : "o")\"/>"
         svg += "<text x=\"\(left + 6)\" y=\"\(y + 20)\">\(escaped(bar.text))</text>"
       }
     }
