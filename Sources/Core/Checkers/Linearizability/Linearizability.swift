@@ -1,11 +1,18 @@
 import StrataJobs
+import Synchronization
 
 /// Judges whether a history is linearizable: whether each operation can be given one moment between its invocation and its return so that the
 /// results are those of one operation after the other (Herlihy and Wing, 1990).
 ///
-/// The search is Wing and Gong's with Lowe's memory of visited configurations (Testing for linearizability, 2017), one part of the
-/// history at a time. It is exponential at worst, so it has a budget; without an answer in time the verdict is `unknown`.
+/// Registers whose values are written once are judged in O(n log n). Everything else is searched, one part of the history at a time, which is
+/// exponential at worst; so the check has a budget, and without an answer in time the verdict is `unknown`. Pure but for the threads it uses
+/// while it runs; may be called from any thread, and blocks it.
 public enum Linearizability {
+  /// How many bytes of partial linearizations are kept at most.
+  static let partialLinearizationBytes = 64 << 20
+  /// Below this many operations threads cost more than they bring.
+  static let parallelFrom = 4096
+
   /// Judges `history` against `model`.
   ///
   /// An operation whose end is unknown may take effect at any moment after its invocation or never; one that failed is left out. A history
@@ -13,231 +20,209 @@ public enum Linearizability {
   public static func check<M: SequentialModel>(
     _ history: History<M.Op, M.Result>, against model: M, budget: CheckBudget = CheckBudget()
   ) -> Verdict {
-    var keys: [M.Key] = []
-    var parts: [M.Key: [LinearizabilitySearch<M>.Operation]] = [:]
-    var successes = 0
-    for operation in history.operations {
-      let result: M.Result?
+    LinearizabilityCheck(model, history.operations, budget).verdict()
+  }
+
+  /// As the general form, faster by the types being known.
+  public static func check(
+    _ history: History<RegisterModel.Op, RegisterModel.Result>, against model: RegisterModel, budget: CheckBudget = CheckBudget()
+  ) -> Verdict {
+    LinearizabilityCheck(model, history.operations, budget).verdict()
+  }
+
+  /// As the general form, faster by the types being known.
+  public static func check(
+    _ history: History<KeyValueModel.Op, KeyValueModel.Result>, against model: KeyValueModel, budget: CheckBudget = CheckBudget()
+  ) -> Verdict {
+    LinearizabilityCheck(model, history.operations, budget).verdict()
+  }
+
+  /// An order of some operations of one part that is right as far as it goes.
+  public struct PartialLinearization: Hashable, Sendable {
+    /// The operations, as numbers in the history, in the order in which they took effect.
+    public let operations: [Int]
+  }
+
+  /// For each part of the history the longest orders the search found: together they hold every operation that any of them could hold, and
+  /// where a part is linearizable one of them holds all that returned. At most 64 MiB are kept per part.
+  public static func partialLinearizations<M: SequentialModel>(
+    _ history: History<M.Op, M.Result>, against model: M, budget: CheckBudget = CheckBudget()
+  ) -> [[PartialLinearization]] {
+    let check = LinearizabilityCheck(model, history.operations, budget)
+    return check.parts.indices.map { part in
+      Set(check.orders(part, check.parts[part].members)).sorted { $0.count > $1.count }.map { order in
+        PartialLinearization(operations: order.map { Int(check.parts[part].members[Int($0)].operation) })
+      }
+    }
+  }
+}
+
+/// One check: the history in parts, and what may be spent.
+struct LinearizabilityCheck<M: SequentialModel>: Sendable {
+  typealias Operation = History<M.Op, M.Result>.Operation
+  typealias Member = LinearizabilityPart.Member
+
+  let model: M
+  let operations: [Operation]
+  private(set) var keys: [M.Key] = []
+  private(set) var parts: [LinearizabilityPart] = []
+  private var successes = 0
+  private var judged = 0
+  private let budget: CheckBudget
+  private let deadline: UInt64
+  private let workers: Int
+
+  init(_ model: M, _ operations: [Operation], _ budget: CheckBudget) {
+    self.model = model
+    self.operations = operations
+    self.budget = budget
+    deadline = budget.deadline
+    var partOf: [M.Key: Int] = [:]
+    for (index, operation) in operations.enumerated() {
       switch operation.outcome {
       case .failed: continue
-      case .unknown:
-        // What nobody saw the end of and what changes nothing shows nothing.
-        if model.observes(operation.op) { continue }
-        result = nil
-      case .ok(let value):
-        result = value
-        successes += 1
+      // What nobody saw the end of and what changes nothing shows nothing.
+      case .unknown: if model.observes(operation.op, nil) { continue }
+      case .ok: successes += 1
       }
       let key = model.key(of: operation.op)
-      if parts[key] == nil { keys.append(key) }
-      parts[key, default: []].append(
-        .init(
-          process: operation.process, op: operation.op, result: result, invoked: operation.invoked,
-          returned: result == nil ? nil : operation.returned))
+      let part: Int
+      if let known = partOf[key] {
+        part = known
+      } else {
+        part = parts.count
+        partOf[key] = part
+        parts.append(LinearizabilityPart())
+        keys.append(key)
+      }
+      parts[part].members.append(Member(operation: Int32(truncatingIfNeeded: index), isOpen: operation.result == nil))
+      judged += 1
     }
+    let wanted = budget.threads ?? Processors.online
+    workers = judged < Linearizability.parallelFrom ? 1 : max(1, min(wanted, parts.count))
+  }
+
+  func verdict() -> Verdict {
+    guard operations.count <= Int32.max else { return .unknown(reason: "more than 2^31 operations; check the history in pieces") }
     guard successes > 0 else { return .unknown(reason: "no operation succeeded, so nothing was shown") }
-    let deadline = MonotonicClock.now() &+ UInt64(clamping: budget.time.nanoseconds)
-    var statistics = CheckStatistics(operations: 0, parts: keys.count)
+    let found = workers > 1 ? judgeInParallel() : judgeInOrder()
+    var statistics = CheckStatistics(operations: judged, parts: parts.count)
     var unknown: String?
-    for key in keys {
-      let operations = parts[key] ?? []
-      var search = LinearizabilitySearch(model: model, initial: model.initial(key), operations: operations)
-      let answer = search.run(deadline: deadline, memory: budget.memory)
-      statistics.operations += operations.count
-      statistics.steps += search.steps
-      switch answer {
-      case .linearizable: continue
-      case .outOfBudget(let what): unknown = "the \(what) was used up on the part \(key) with \(operations.count) operations"
-      case .contradiction: return .invalid(violation(model, key, operations, deadline, budget.memory))
+    for (part, finding) in found.enumerated() {
+      guard let finding else { continue }
+      statistics.steps += finding.steps
+      switch finding.answer {
+      case .contradiction: return .invalid(violation(part, finding.members))
+      case .outOfBudget(let what):
+        unknown = unknown ?? "the \(what) was used up on the part \(keys[part]) with \(parts[part].members.count) operations"
+      case .linearizable, .stopped: continue
       }
     }
     if let unknown { return .unknown(reason: unknown) }
     return .valid(statistics)
   }
 
-  /// Makes the part as small as it stays contradictory and tells what it shows.
-  private static func violation<M: SequentialModel>(
-    _ model: M, _ key: M.Key, _ all: [LinearizabilitySearch<M>.Operation], _ deadline: UInt64, _ memory: Int
-  ) -> Violation {
-    func contradicts(_ operations: [LinearizabilitySearch<M>.Operation]) -> Bool {
-      var search = LinearizabilitySearch(model: model, initial: model.initial(key), operations: operations)
-      return search.run(deadline: deadline, memory: memory) == .contradiction
+  struct Finding {
+    let answer: LinearizabilitySearch.Answer
+    let steps: Int
+    /// In a contradiction, members that contradict each other without the rest of the part.
+    let members: [Member]
+  }
+
+  private func judgeInOrder() -> [Finding?] {
+    var found: [Finding?] = []
+    for part in parts {
+      let finding = judge(part.members, memory: budget.memory, isNeedless: { false })
+      found.append(finding)
+      if finding.answer == .contradiction { break }
     }
-    // First the shortest beginning that contradicts itself: what returns later counts as unknown, what is invoked later is left out.
-    func beginning(_ end: Int) -> [LinearizabilitySearch<M>.Operation] {
-      all.compactMap { operation in
-        guard operation.invoked <= end else { return nil }
-        var operation = operation
-        if let returned = operation.returned, returned > end {
-          if model.observes(operation.op) { return nil }
-          operation.returned = nil
-          operation.result = nil
+    return found
+  }
+
+  /// Several parts at once. The answer is that of one after the other: only parts behind a contradiction are given up.
+  private func judgeInParallel() -> [Finding?] {
+    let next = Atomic(0)
+    let contradiction = Atomic(Int.max)
+    let found = Monitor([Finding?](repeating: nil, count: parts.count))
+    withoutActuallyEscaping(
+      {
+        while true {
+          let part = next.wrappingAdd(1, ordering: .relaxed).oldValue
+          guard part < parts.count, part < contradiction.load(ordering: .relaxed) else { return }
+          let finding = judge(parts[part].members, memory: budget.memory / workers) { contradiction.load(ordering: .relaxed) < part }
+          if finding.answer == .contradiction { contradiction.min(part, ordering: .relaxed) }
+          found.withLock { $0[part] = finding }
         }
-        return operation
-      }
+      } as @Sendable () -> Void
+    ) { body in
+      let helpers = (1..<workers).map { _ in Worker(name: "strata-check", body) }
+      body()
+      for helper in helpers { helper.join() }
     }
-    let ends = all.compactMap(\.returned).sorted()
-    var low = 0
-    var high = ends.count - 1
-    while low < high {
-      let middle = (low + high) / 2
-      if contradicts(beginning(ends[middle])) { high = middle } else { low = middle + 1 }
-    }
-    var witness = ends.isEmpty ? all : beginning(ends[low])
-    // Then every observation it does without. Leaving out what changes the state could make a right history wrong, so that stays.
-    for index in witness.indices.reversed() where model.observes(witness[index].op) {
-      var shorter = witness
-      shorter.remove(at: index)
-      if contradicts(shorter) { witness = shorter }
-    }
-    let last = witness.max { ($0.returned ?? -1) < ($1.returned ?? -1) }
-    let lines = witness.sorted { $0.invoked < $1.invoked }.map { $0.description }
-    let explanation =
-      "No order of these \(witness.count) operations on \(key) that keeps every operation between its invocation and its return gives "
-      + "the results that were seen. Everything before \(last.map { "\($0.op)" } ?? "the last operation") returned can be ordered; "
-      + "with its result \(last?.result.map { "\($0)" } ?? "-") nothing can."
-    return Violation(
-      kind: "linearizability", explanation: explanation, witness: lines,
-      html: HistoryPicture.page(
-        title: "Not linearizable: \(key)", explanation: explanation,
-        bars: witness.map {
-          .init(
-            process: $0.process, from: $0.invoked, to: $0.returned, text: "\($0.op)\($0.result.map { " → \($0)" } ?? " → ?")",
-            isCulprit: $0.returned == last?.returned && $0.returned != nil)
-        }))
-  }
-}
-
-/// The search over one part.
-struct LinearizabilitySearch<M: SequentialModel> {
-  struct Operation: CustomStringConvertible {
-    let process: Int
-    let op: M.Op
-    var result: M.Result?
-    let invoked: Int
-    var returned: Int?
-
-    var description: String {
-      "process \(process): \(op) → \(result.map { "\($0)" } ?? "?")  [\(invoked), \(returned.map(String.init) ?? "…")]"
-    }
+    return found.withLock { $0 }
   }
 
-  enum Answer: Equatable {
-    case linearizable, contradiction
-    case outOfBudget(String)
+  private func interval(_ member: Member) -> LinearizabilitySearch.Interval {
+    let operation = operations[Int(member.operation)]
+    return LinearizabilitySearch.Interval(
+      invoked: operation.invoked, returned: member.isOpen ? nil : operation.returned,
+      observes: model.observes(operation.op, member.isOpen ? nil : operation.result))
   }
 
-  /// A visited configuration: which operations are done, and the state they led to.
-  private struct Configuration: Hashable {
-    let done: [UInt64]
-    let doneHash: UInt64
-    let state: M.State
+  private func judge(_ members: [Member], memory: Int, isNeedless: () -> Bool) -> Finding {
+    let intervals = members.map(interval)
+    if let fast = judgeAsRegister(members, intervals) { return fast }
+    let key = model.key(of: operations[Int(members[0].operation)].op)
+    let states = StateSpace(model, model.initial(key), members, of: operations)
+    var search = LinearizabilitySearch(intervals)
+    let answer = search.run(memoryLimit: memory, keepsOrders: false, goesOn: { goesOn($0, isNeedless) }) { states.step($0, $1) }
+    return Finding(answer: answer, steps: search.steps, members: members)
+  }
 
-    static func == (a: Configuration, b: Configuration) -> Bool { a.doneHash == b.doneHash && a.done == b.done && a.state == b.state }
+  private func goesOn(_ steps: Int, _ isNeedless: () -> Bool) -> LinearizabilitySearch.Answer? {
+    if isNeedless() { return .stopped }
+    if steps >= budget.steps { return .outOfBudget("number of steps") }
+    if budget.cancellation?.isCancelled == true { return .outOfBudget("patience of the caller, who cancelled,") }
+    return MonotonicClock.now() >= deadline ? .outOfBudget("time") : nil
+  }
 
-    func hash(into hasher: inout Hasher) {
-      hasher.combine(doneHash)
-      hasher.combine(state)
+  private func judgeAsRegister(_ members: [Member], _ intervals: [LinearizabilitySearch.Interval]) -> Finding? {
+    var accesses: [RegisterAccess] = []
+    accesses.reserveCapacity(members.count)
+    for member in members {
+      let operation = operations[Int(member.operation)]
+      guard let access = model.registerAccess(operation.op, member.isOpen ? nil : operation.result) else { return nil }
+      accesses.append(access)
+    }
+    switch Zones.judge(intervals, accesses) {
+    case .notApplicable: return nil
+    case .linearizable: return Finding(answer: .linearizable, steps: members.count, members: [])
+    case .contradiction(let culprits):
+      return Finding(answer: .contradiction, steps: members.count, members: Set(culprits).sorted().map { members[$0] })
     }
   }
 
-  private let model: M
-  private let initial: M.State
-  private let operations: [Operation]
-  /// The ends of operations in the order of the history: entry `e` stands for the invocation (`isCall`) or return of `operation[e]`.
-  private var operationOf: [Int] = []
-  private var isCall: [Bool] = []
-  private var previous: [Int] = []
-  private var next: [Int] = []
-  private var returnEntry: [Int]
-  private(set) var steps = 0
+  /// Whether these members alone contradict each other; no where the budget does not suffice to tell.
+  func contradicts(_ members: [Member]) -> Bool {
+    !members.isEmpty && judge(members, memory: budget.memory, isNeedless: { false }).answer == .contradiction
+  }
 
-  init(model: M, initial: M.State, operations: [Operation]) {
-    self.model = model
-    self.initial = initial
-    self.operations = operations
-    returnEntry = Array(repeating: 0, count: operations.count)
-    var ends: [(place: Int, isCall: Bool, operation: Int)] = []
-    for (index, operation) in operations.enumerated() {
-      ends.append((operation.invoked, true, index))
-      // What never returned may take effect as late as after everything else.
-      ends.append((operation.returned ?? .max, false, index))
+  /// The longest orders of these members.
+  func orders(_ part: Int, _ members: [Member]) -> [LinearizabilitySearch.Order] {
+    let states = StateSpace(model, model.initial(keys[part]), members, of: operations)
+    var search = LinearizabilitySearch(members.map(interval))
+    _ = search.run(memoryLimit: budget.memory, keepsOrders: true, goesOn: { goesOn($0, { false }) }) { states.step($0, $1) }
+    return search.longest.compactMap { $0 }
+  }
+
+  /// The state after these members in this order.
+  func state(_ part: Int, after order: LinearizabilitySearch.Order, of members: [Member]) -> M.State {
+    var state = model.initial(keys[part])
+    for number in order {
+      let member = members[Int(number)]
+      let operation = operations[Int(member.operation)]
+      state = model.step(state, operation.op, member.isOpen ? nil : operation.result) ?? state
     }
-    // A return and an invocation at one place overlap, since intervals include their ends: the invocation comes first.
-    ends.sort { $0.place != $1.place ? $0.place < $1.place : ($0.isCall ? 0 : 1, $0.operation) < ($1.isCall ? 0 : 1, $1.operation) }
-    // Entry 0 is the head of the list.
-    operationOf = [-1] + ends.map(\.operation)
-    isCall = [false] + ends.map(\.isCall)
-    let count = operationOf.count
-    previous = (0..<count).map { $0 - 1 }
-    next = (0..<count).map { $0 + 1 < count ? $0 + 1 : -1 }
-    for entry in 1..<max(1, count) where !isCall[entry] { returnEntry[operationOf[entry]] = entry }
-  }
-
-  private mutating func unlink(_ entry: Int) {
-    next[previous[entry]] = next[entry]
-    if next[entry] >= 0 { previous[next[entry]] = previous[entry] }
-  }
-
-  private mutating func relink(_ entry: Int) {
-    next[previous[entry]] = entry
-    if next[entry] >= 0 { previous[next[entry]] = entry }
-  }
-
-  mutating func run(deadline: UInt64, memory: Int) -> Answer {
-    let words = (operations.count + 63) / 64
-    var done = [UInt64](repeating: 0, count: words)
-    var doneHash: UInt64 = 0
-    var state = initial
-    var path: [(entry: Int, state: M.State)] = []
-    var visited: Set<Configuration> = []
-    let configurationSize = words * 8 + MemoryLayout<Configuration>.stride + 48
-    var certain = operations.count { $0.returned != nil }
-    var entry = next[0]
-    while certain > 0 {
-      steps &+= 1
-      if steps & 0xFFF == 0, MonotonicClock.now() > deadline { return .outOfBudget("time") }
-      if entry >= 0, isCall[entry] {
-        let index = operationOf[entry]
-        if let after = model.step(state, operations[index].op, operations[index].result) {
-          let bit = UInt64(1) << UInt64(index & 63)
-          let hash = doneHash ^ Self.mark(index)
-          done[index >> 6] |= bit
-          if visited.insert(Configuration(done: done, doneHash: hash, state: after)).inserted {
-            if visited.count * configurationSize > memory { return .outOfBudget("memory") }
-            path.append((entry, state))
-            state = after
-            doneHash = hash
-            if operations[index].returned != nil { certain -= 1 }
-            unlink(entry)
-            unlink(returnEntry[index])
-            entry = next[0]
-            continue
-          }
-          done[index >> 6] &= ~bit
-        }
-        entry = next[entry]
-        continue
-      }
-      // A return whose operation has not been placed: nothing more can come before it, so the last choice was wrong.
-      guard let (last, before) = path.popLast() else { return .contradiction }
-      let index = operationOf[last]
-      state = before
-      done[index >> 6] &= ~(UInt64(1) << UInt64(index & 63))
-      doneHash ^= Self.mark(index)
-      if operations[index].returned != nil { certain += 1 }
-      relink(returnEntry[index])
-      relink(last)
-      entry = next[last]
-    }
-    return .linearizable
-  }
-
-  /// A word for each operation, so that the hash of a set of operations is the exclusive or of its members'.
-  private static func mark(_ index: Int) -> UInt64 {
-    var x = UInt64(bitPattern: Int64(index)) &+ 0x9E37_79B9_7F4A_7C15
-    x = (x ^ (x >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    x = (x ^ (x >> 27)) &* 0x94D0_49BB_1331_11EB
-    return x ^ (x >> 31)
+    return state
   }
 }

@@ -1,4 +1,6 @@
-/// What a system would do if clients came one after the other.
+/// What a system would do if clients came one after the other: the specification a history is held up to.
+///
+/// All functions are pure and may be called from several threads. `step` decides what is right, never how long a check may take.
 public protocol SequentialModel: Sendable {
   /// What clients ask.
   associatedtype Op: Sendable
@@ -19,57 +21,30 @@ public protocol SequentialModel: Sendable {
   /// The state after `op`, or nothing if `op` cannot give `result` in `state`. Where the result is not known the operation is always possible.
   func step(_ state: State, _ op: Op, _ result: Result?) -> State?
 
-  /// Whether `op` never changes the state. What only observes can be left out of a witness.
-  func observes(_ op: Op) -> Bool
+  /// Whether `op` with this result never changes the state, whatever it is. The search takes such operations as soon as they are possible, and
+  /// a witness does without those it does not need. Saying no of one that does not costs time only.
+  func observes(_ op: Op, _ result: Result?) -> Bool
+
+  /// What `op` does to a register that holds one value, if the part is one; nothing otherwise. Where every operation of a part has an answer
+  /// and no value is written twice, the part is judged in O(n log n) instead of searched.
+  func registerAccess(_ op: Op, _ result: Result?) -> RegisterAccess?
+
+  /// A name that `op` shares with those operations without which a right history stays right: the value a write wrote and reads saw, the
+  /// element that was added and removed. A witness leaves out whole groups. Nothing where there is no such name.
+  func group(of op: Op, _ result: Result?) -> AnyHashable?
 }
 
-/// One register per key, in which every operation is atomic.
-public struct RegisterModel: SequentialModel {
-  /// What clients ask.
-  public enum Op: Hashable, Sendable {
-    case read(key: Int)
-    case write(key: Int, Int)
-    /// Writes the second value if the register holds the first.
-    case compareAndSet(key: Int, expected: Int?, new: Int)
-  }
+extension SequentialModel {
+  /// No register.
+  public func registerAccess(_ op: Op, _ result: Result?) -> RegisterAccess? { nil }
+  /// No groups.
+  public func group(of op: Op, _ result: Result?) -> AnyHashable? { nil }
+}
 
-  /// What they hear.
-  public enum Result: Hashable, Sendable {
-    case value(Int?)
-    case written
-    /// Whether the register held what was expected.
-    case compared(Bool)
-  }
-
-  /// Registers that hold nothing at first.
-  public init() {}
-
-  /// The register.
-  public func key(of op: Op) -> Int {
-    switch op {
-    case .read(let key), .write(let key, _), .compareAndSet(let key, _, _): key
-    }
-  }
-
-  /// Nothing.
-  public func initial(_ key: Int) -> Int? { nil }
-
-  /// What an atomic register does.
-  public func step(_ state: Int?, _ op: Op, _ result: Result?) -> Int?? {
-    switch (op, result) {
-    case (.read, .value(let seen)?): seen == state ? .some(state) : .none
-    case (.read, nil): .some(state)
-    case (.write(_, let value), .written?), (.write(_, let value), nil): .some(value)
-    case (.compareAndSet(_, let expected, let new), .compared(let held)?):
-      held == (expected == state) ? .some(held ? new : state) : .none
-    case (.compareAndSet(_, let expected, let new), nil): .some(expected == state ? new : state)
-    default: .none
-    }
-  }
-
-  /// Reads observe.
-  public func observes(_ op: Op) -> Bool {
-    if case .read = op { return true }
-    return false
-  }
+/// An operation on a register as a whole.
+public enum RegisterAccess: Hashable, Sendable {
+  /// Gives it a value.
+  case write(Int)
+  /// Sees its value; nothing before the first write.
+  case read(Int?)
 }
