@@ -38,7 +38,7 @@ let blocks: [Target] = [
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
-  block("Core", "Simulation", ["StrataDisk", "StrataJobs", "StrataNodes", system]),
+  block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
   block(
@@ -87,7 +87,8 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataLSMTree", "StrataSSTable", "StrataWriteAheadLog", "StrataDisk", system, log, nio[0],
+      "StrataRESP", "StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios", "StrataSimulation",
+      "StrataSSTable", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)

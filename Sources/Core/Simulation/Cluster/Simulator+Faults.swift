@@ -31,6 +31,11 @@ extension Simulator {
     guard let index = index(of: id), nodes[index].condition != .down else { return }
     nodes[index].condition = .down
     nodes[index].node = nil
+    for case .delivery(let from, _, _, _) in nodes[index].backlog {
+      links[from * ids.count + index].inFlight -= 1
+      networkStatistics.inFlight -= 1
+      networkStatistics.refused += 1
+    }
     nodes[index].backlog.removeAll()
     nodes[index].inputTime = 0
     nodes[index].busyUntil = 0
@@ -70,7 +75,7 @@ extension Simulator {
 
   /// From now on every input takes the node this many nanoseconds; 0 makes it quick again.
   public func slow(_ id: NodeID, inputTime: UInt64) {
-    guard let index = index(of: id) else { return }
+    guard let index = index(of: id), nodes[index].inputTime != inputTime else { return }
     nodes[index].inputTime = inputTime
     record(.fault, node: index, cause: eventCount, text: "each input takes \(inputTime) ns")
   }
