@@ -46,7 +46,12 @@ let blocks: [Target] = [
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
-  block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
+  block(
+    "Proof", "Scenarios",
+    [
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataSimulation",
+      "StrataWriteAheadLog", system,
+    ]),
 ]
 
 let blockTests: [Target] = [

@@ -4,7 +4,10 @@ import StrataSimulation
 public enum Catalogue {
   /// Those a correct system passes with every seed.
   public static let sound: [AnyScenario] = [
-    AnyScenario(RegisterScenario<Sound>.self)
+    AnyScenario(RegisterScenario<Sound>.self),
+    AnyScenario(engine: LogEngine.self),
+    AnyScenario(engine: BitcaskEngine.self),
+    AnyScenario(engine: LSMEngine.self),
   ]
 
   /// Those that are broken on purpose, each of which some seed must catch.
