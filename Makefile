@@ -10,6 +10,7 @@ ROUNDS ?= 0
 CLIENTS ?= 8
 DEPTH ?= 20
 SEED ?=
+SEEDS ?= 1000
 BENCH_ARGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
@@ -61,6 +62,12 @@ bench-test: setup-bench  ## tests of the benchmark kit, and that peers and kit m
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers check
 	swift test -j $(JOBS) --package-path Benchmarks
 
+sim: setup-run  ## fault simulation of every scenario that must hold (SEEDS=1000 of each); failures/ keeps what fails
+	swift run -c release -j $(JOBS) strata sim hunt all --seeds $(SEEDS)
+
+sim-night: setup-run  ## fault simulation for four hours
+	swift run -c release -j $(JOBS) strata sim hunt all --minutes 240
+
 crash: setup-run  ## crash enumeration, mutation and kill suites at depth DEPTH=20
 	STRATA_DEPTH=$(DEPTH) swift test -j $(JOBS) --filter '$(CRASHES)'
 
@@ -101,5 +108,5 @@ setup-bench:
 	@Scripts/setup.sh bench
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
-.PHONY: help run build test bench bench-core bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
+.PHONY: help run build test bench bench-core bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim sim-night soak sanitize sanitize-thread sanitize-address \
   requirements format lint docs clean setup-run setup-test setup-bench
