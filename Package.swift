@@ -49,7 +49,7 @@ let blocks: [Target] = [
   block(
     "Proof", "Scenarios",
     [
-      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataSimulation",
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataSimulation",
       "StrataWriteAheadLog", system,
     ]),
 ]

@@ -13,7 +13,7 @@ import SystemPackage
 struct SimCommands: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sim", abstract: "Run protocols and engines under every fault a seed can draw; find, shrink and replay failures.",
-    subcommands: [List.self, Run.self, Hunt.self, Shrink.self, Replay.self])
+    subcommands: [List.self, Run.self, Hunt.self, Shrink.self, Replay.self, Explore.self, Crash.self, Zoo.self])
 
   static func scenario(_ name: String) -> AnyScenario {
     guard let scenario = Catalogue.scenario(name) else {
@@ -188,6 +188,99 @@ struct SimCommands: ParsableCommand {
         "\(before.events) events, \(file.plan.faults.count) faults, \(before.requests) requests → \(after.events) events, "
           + "\(shrinker.plan.faults.count) faults, \(after.requests) requests, after \(shrinker.attempts) attempts")
       print("strata sim replay \(SimCommands.keep(scenario, shrinker.plan, in: failures))")
+    }
+  }
+
+  /// `strata sim explore`
+  struct Explore: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Visit every state that some order of deliveries, timers, syncs and crashes leads to, up to a depth.")
+
+    @Argument(help: "A scenario that has a small scope.") var scenario: String
+    @Option(help: "How many steps deep.") var depth = 12
+    @Option(help: "How many different states at most.") var states = 300_000
+
+    func validate() throws {
+      if !(1...1000).contains(depth) { throw ValidationError("--depth lies between 1 and 1000") }
+      if !(1...100_000_000).contains(states) { throw ValidationError("--states lies between 1 and 100000000") }
+    }
+
+    func run() throws {
+      guard let explore = SimCommands.scenario(scenario).exploration else {
+        let names = Catalogue.all.filter { $0.exploration != nil }.map(\.name).joined(separator: ", ")
+        Outcome.exit(Outcome.refused, "\(scenario) has no small scope; these have: \(names)")
+      }
+      let found = explore(depth, states)
+      print("\(found.worlds) states, depth \(found.depth)\(found.isComplete ? ", complete" : "")")
+      for (name, count) in found.situations.sorted(by: { $0.key < $1.key }) { print("  \(name): \(count) states") }
+      if let violation = found.violation {
+        print("FAILED: \(violation.explanation)")
+        for (number, step) in violation.path.enumerated() { print("  \(number + 1). \(step)") }
+        throw ExitCode(Outcome.damage)
+      }
+    }
+  }
+
+  /// `strata sim crash`
+  struct Crash: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Cut the power before every disk operation of an engine's workload, in every way the disk allows, and again during recovery.")
+
+    @Argument(help: "A storage engine's scenario.") var scenario: String
+    @Option(help: "Operations of the workload.") var operations = 40
+    @Option(help: "Disk images examined at most.") var images = 2000
+    @Option(help: "The seed of the workload.") var seed: UInt64 = 1
+
+    func validate() throws {
+      if !(1...1_000_000).contains(operations) { throw ValidationError("--operations lies between 1 and 1000000") }
+      if !(1...1_000_000_000).contains(images) { throw ValidationError("--images lies between 1 and 1000000000") }
+    }
+
+    func run() throws {
+      guard let crashes = SimCommands.scenario(scenario).crashes else {
+        let names = Catalogue.all.filter { $0.crashes != nil }.map(\.name).joined(separator: ", ")
+        Outcome.exit(Outcome.refused, "\(scenario) is no storage engine; these are: \(names)")
+      }
+      var options = EngineCrashOptions()
+      options.operations = operations
+      options.images = images
+      options.seed = seed
+      let started = MonotonicClock.now()
+      let report = try crashes(options)
+      let seconds = Double(MonotonicClock.now() - started) / 1e9
+      print(report.description)
+      print("\(Int(Double(report.images + report.recoveryImages) / max(0.001, seconds))) recoveries a second")
+      if !report.isClean { throw ExitCode(Outcome.damage) }
+    }
+  }
+
+  /// `strata sim zoo`
+  struct Zoo: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Run everything that is broken on purpose until it is caught, and print how long that took.")
+
+    @Option(help: "How many seconds of one core a defect may take to be caught.") var seconds = 60
+
+    func run() throws {
+      var survivors = 0
+      print("| planted defect | caught as | seeds | seconds |\n|---|---|--:|--:|")
+      for scenario in Catalogue.broken {
+        let started = MonotonicClock.now()
+        var seed: UInt64 = 0
+        var kind: String?
+        repeat {
+          seed += 1
+          kind = SimCommands.run(scenario, scenario.plan(seed: seed)).failure?.kind
+        } while kind == nil && MonotonicClock.now() - started < UInt64(seconds) * 1_000_000_000
+        let hundredths = (MonotonicClock.now() - started) / 10_000_000
+        let fraction = hundredths % 100
+        if kind == nil { survivors += 1 }
+        print(
+          "| `\(scenario.name)`: \(scenario.summary.replacing("broken: ", with: "")) | \(kind ?? "NOT CAUGHT") | \(seed) | "
+            + "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction) |")
+      }
+      if survivors > 0 { Outcome.exit(Outcome.damage, "\(survivors) of \(Catalogue.broken.count) defects were not caught") }
+      print("\n\(Catalogue.broken.count) defects, all caught.")
     }
   }
 

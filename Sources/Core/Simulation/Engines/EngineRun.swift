@@ -25,10 +25,15 @@ final class EngineRun<E: StorageEngine> {
   private var trace: Trace?
   private var failure: SimulationFailure?
   private let keys: Int
+  private let name: String
+  /// Called with the disk before each start.
+  private let prepare: (SimulatedFileSystem) -> Void
   /// Whether a sync has failed, or will, in this life: only then may the engine refuse anything.
   private var syncFails = false
 
-  init(_ plan: RunPlan, trace: Trace?) {
+  init(_ plan: RunPlan, trace: Trace?, name: String, prepare: @escaping (SimulatedFileSystem) -> Void) {
+    self.name = name
+    self.prepare = prepare
     self.plan = plan
     self.trace = trace
     random = Random(seed: plan.seed).fork("engine")
@@ -55,7 +60,7 @@ final class EngineRun<E: StorageEngine> {
     }
     if failure == nil { closeAndCompare() }
     return RunReport(
-      scenario: E.name, plan: plan, failure: failure, digest: digest, simulatedTime: time, events: UInt64(operations) + starts,
+      scenario: name, plan: plan, failure: failure, digest: digest, simulatedTime: time, events: UInt64(operations) + starts,
       requests: operations, served: operations, network: NetworkStatistics(), situations: situations, trace: trace)
   }
 
@@ -187,6 +192,7 @@ final class EngineRun<E: StorageEngine> {
   private func start(_ reason: String) {
     starts += 1
     note(.start, reason)
+    prepare(disk)
     do {
       engine = try E(opening: disk, random: &random)
       let found = try engine?.contents() ?? [:]
@@ -207,7 +213,6 @@ final class EngineRun<E: StorageEngine> {
 
   private func closeAndCompare() {
     do {
-      disk.removeFaults()
       if syncFails { return restart("end") }
       try engine?.close()
       durable = batches.count

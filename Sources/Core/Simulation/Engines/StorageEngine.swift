@@ -1,3 +1,4 @@
+import StrataDisk
 import StrataNodes
 
 /// One change a workload makes to a storage engine: the new value of a key, or its removal.
@@ -63,7 +64,7 @@ public protocol StorageEngine: SendableMetatype {
   static var summary: String { get }
 
   /// Opens the engine on a disk as it was found, with sizes so small that little data reaches deep paths.
-  init(opening disk: SimulatedFileSystem, random: inout Random) throws
+  init(opening disk: any FileSystem, random: inout Random) throws
 
   /// Makes changes, all or none. If `isSynced` they are durable on return.
   func write(_ batch: [EngineChange], isSynced: Bool) throws
@@ -93,7 +94,16 @@ extension AnyScenario {
   }
 
   /// The scenario in which `engine` is driven on a simulated disk: nothing acknowledged is lost, nothing removed comes back, batches are whole.
-  public init<E: StorageEngine>(engine: E.Type) {
-    self.init(name: E.name, summary: E.summary, limits: Self.engineLimits) { plan, trace in EngineRun<E>(plan, trace: trace).report() }
+  ///
+  /// - Parameters:
+  ///   - name: the scenario's name, the engine's by default.
+  ///   - prepare: called with the disk before each start: a disk that lies shows what would happen if the engine forgot something.
+  public init<E: StorageEngine>(
+    engine: E.Type, name: String = E.name, summary: String = E.summary, prepare: @escaping @Sendable (SimulatedFileSystem) -> Void = { _ in }
+  ) {
+    self.init(name: name, summary: summary, limits: Self.engineLimits) { plan, trace in
+      EngineRun<E>(plan, trace: trace, name: name, prepare: prepare).report()
+    }
+    crashes = { options in try enumerateCrashes(of: E.self, options) }
   }
 }

@@ -56,6 +56,15 @@ where N.Message: Hashable, N.Request: Hashable, N.Response: Hashable, N.Record: 
     return places.indices.contains(index) ? places[index].node : nil
   }
 
+  /// The records of a node that no crash can take.
+  public func durableRecords(of id: NodeID) -> [N.Record] {
+    let index = Int(truncatingIfNeeded: id.rawValue) - 1
+    return places.indices.contains(index) ? places[index].durable : []
+  }
+
+  /// The names of all nodes.
+  public var nodeIDs: [NodeID] { places.indices.map { NodeID(UInt64($0 + 1)) } }
+
   /// Every node that is up.
   public var nodes: [N] { places.compactMap(\.node) }
 

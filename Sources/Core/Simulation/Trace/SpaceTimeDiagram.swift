@@ -59,7 +59,8 @@ public struct SpaceTimeDiagram {
     dt{color:var(--soft)}dd{margin:0 0 .5rem}svg{display:block}.lane{stroke:var(--line);stroke-width:2}.time{fill:var(--soft);font-size:10px}
     .m{stroke:var(--send);stroke-width:1.2;fill:none}.m.lost{stroke:var(--bad);stroke-dasharray:3 3}.m.on{
       stroke-width:3}.dot{cursor:pointer;stroke:#fff}
-    .label{font-size:11px;fill:var(--ink);pointer-events:none;paint-order:stroke;stroke:#fff;stroke-width:3px}.down{fill:#e7d3d0}.pause{fill:#efe6c8}.cutoff{
+    .label{font-size:11px;fill:var(--ink);pointer-events:none;
+    paint-order:stroke;stroke:#fff;stroke-width:3px}.down{fill:#e7d3d0}.pause{fill:#efe6c8}.cutoff{
       fill:#d9dfee}.pick{fill:none;stroke:var(--ink);stroke-width:2}
     .key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin:0 .3em 0 .8em;vertical-align:-1px}
     </style>

@@ -1,5 +1,6 @@
 import StrataBitcask
 import StrataBytes
+import StrataDisk
 import StrataJobs
 import StrataLSMTree
 import StrataNodes
@@ -25,7 +26,7 @@ struct LSMEngine: StorageEngine {
 
   private let store: LSMTree
 
-  init(opening disk: SimulatedFileSystem, random: inout Random) throws {
+  init(opening disk: any FileSystem, random: inout Random) throws {
     var options = LSMOptions()
     options.memtableBytes = [512, 2048, 8192][random.below(3)]
     options.logSegmentBytes = [2048, 16384][random.below(2)]
@@ -100,7 +101,7 @@ struct BitcaskEngine: StorageEngine {
   private let store: Bitcask
   private var merge: MergeJob?
 
-  init(opening disk: SimulatedFileSystem, random: inout Random) throws {
+  init(opening disk: any FileSystem, random: inout Random) throws {
     var options = BitcaskOptions()
     options.segmentBytes = [4500, 16384][random.below(2)]
     options.durability = .none
@@ -158,7 +159,7 @@ struct LogEngine: StorageEngine {
   private let log: WriteAheadLog
   private let state: Monitor<[Int: Int]>
 
-  init(opening disk: SimulatedFileSystem, random: inout Random) throws {
+  init(opening disk: any FileSystem, random: inout Random) throws {
     var options = WALOptions()
     options.segmentBytes = [1, 4096, 65536][random.below(3)]
     options.durability = .none
