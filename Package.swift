@@ -38,7 +38,7 @@ let blocks: [Target] = [
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
-  block("Core", "Simulation", ["StrataDisk", "StrataJobs", "StrataNodes", system]),
+  block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
   block(
@@ -46,7 +46,12 @@ let blocks: [Target] = [
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
-  block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
+  block(
+    "Proof", "Scenarios",
+    [
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataSimulation",
+      "StrataWriteAheadLog", system,
+    ]),
 ]
 
 let blockTests: [Target] = [
@@ -87,7 +92,9 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataCheckers", "StrataLSMTree", "StrataSSTable", "StrataWriteAheadLog", "StrataDisk", system, log, nio[0],
+      "StrataRESP", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios",
+        "StrataSimulation",
+      "StrataSSTable", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)

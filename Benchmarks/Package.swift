@@ -32,6 +32,7 @@ let package = Package(
     bench("bench-checkers", ["StrataCheckers", "StrataNodes"].map(strata)),
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-resp", []),
+    bench("bench-sim", ["StrataNodes", "StrataScenarios", "StrataSimulation"].map(strata)),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
     .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: settings),
   ]
