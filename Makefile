@@ -37,7 +37,7 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
+bench: bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp  ## every benchmark, with its peers (BENCH_ARGS="--rounds 7")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)

@@ -93,7 +93,7 @@ let tool: [Target] = [
     name: "strata",
     dependencies: [
       "StrataRESP", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios",
-        "StrataSimulation",
+      "StrataSimulation",
       "StrataSSTable", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],

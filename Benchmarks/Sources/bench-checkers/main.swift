@@ -8,7 +8,7 @@ import StrataNodes
 /// The most memory this process ever had, in MiB.
 @Sendable func peakMiB() -> Double {
   var usage = rusage()
-  getrusage(RUSAGE_SELF, &usage)
+  getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
   return Double(usage.ru_maxrss) / 1024
 }
 

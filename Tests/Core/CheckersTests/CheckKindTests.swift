@@ -127,7 +127,7 @@ import Testing
     }
   }
 
-  @Test func porcupinesNotationIsJudged() throws {
+  @Test(.requirement("Simulation.checkers.10")) func porcupinesNotationIsJudged() throws {
     let text = """
       {:process 0, :type :invoke, :f :get, :key "0", :value nil}
       {:process 1, :type :invoke, :f :append, :key "0", :value "x 1 0 y"}
@@ -160,7 +160,7 @@ import Testing
     expectViolation(try HistoryFile(reading: Array(wrong.utf8)).verdict(as: .register), "linearizability")
   }
 
-  @Test func noValueOfAFileMakesACheckerTrap() throws {
+  @Test(.requirement("Simulation.checkers.9")) func noValueOfAFileMakesACheckerTrap() throws {
     let seed: UInt64 = 90
     var random = Random(seed: seed)
     let words = [

@@ -24,7 +24,7 @@ func expectViolation(_ verdict: Verdict, _ kind: String, witness: Int? = nil, _ 
   if let witness { #expect(violation.witness.count == witness, "\(violation)", sourceLocation: location) }
 }
 
-@Suite(.requirement("Simulation.never.8")) struct SessionGuaranteeTests {
+@Suite(.requirement("Simulation.never.8", "Simulation.checkers.7")) struct SessionGuaranteeTests {
   typealias Step = (process: Int, op: VersionedOp, result: UInt64?)
 
   private func check(_ steps: [Step]) throws -> Verdict { SessionGuarantees.check(try whole(steps)) }
@@ -82,7 +82,7 @@ func expectViolation(_ verdict: Verdict, _ kind: String, witness: Int? = nil, _ 
   }
 }
 
-@Suite(.requirement("Simulation.never.8")) struct ConvergenceTests {
+@Suite(.requirement("Simulation.never.8", "Simulation.checkers.7")) struct ConvergenceTests {
   typealias Replica = Convergence.Replica<Int, [Int]>
 
   @Test func equalDeliveriesMeanEqualStates() {
@@ -114,7 +114,7 @@ func expectViolation(_ verdict: Verdict, _ kind: String, witness: Int? = nil, _ 
   }
 }
 
-@Suite(.requirement("Simulation.never.8")) struct DurabilityTests {
+@Suite(.requirement("Simulation.never.8", "Simulation.checkers.7")) struct DurabilityTests {
   typealias Batch = Durability.Batch<String, Int>
 
   let batches = [
@@ -167,7 +167,7 @@ func expectViolation(_ verdict: Verdict, _ kind: String, witness: Int? = nil, _ 
   }
 }
 
-@Suite(.requirement("Simulation.never.8")) struct TotalOrderTests {
+@Suite(.requirement("Simulation.never.8", "Simulation.checkers.7")) struct TotalOrderTests {
   private func check(_ a: [Int], _ b: [Int], _ c: [Int] = [], _ agreement: TotalOrder.Agreement = .sameSequence, lost: Set<Int> = []) -> Verdict {
     TotalOrder.check([("a", a), ("b", b), ("c", c)], agreement: agreement, broadcast: Set(0..<10), acknowledged: lost)
   }
@@ -189,7 +189,7 @@ func expectViolation(_ verdict: Verdict, _ kind: String, witness: Int? = nil, _ 
   }
 }
 
-@Suite(.requirement("Simulation.never.8")) struct MutualExclusionTests {
+@Suite(.requirement("Simulation.never.8", "Simulation.checkers.7")) struct MutualExclusionTests {
   typealias Step = (process: Int, op: LockOp, result: LockResult?)
   private func check(_ steps: [Step], leases: Bool = false) throws -> Verdict { MutualExclusion.check(try whole(steps), leases: leases) }
 

@@ -74,7 +74,7 @@ import Testing
     }
   }
 
-  @Test func aHistoryComesBackFromJSONLinesAndFromEDN() throws {
+  @Test(.requirement("Simulation.checkers.10")) func aHistoryComesBackFromJSONLinesAndFromEDN() throws {
     let history = try Self.sample()
     // What follows an operation that never ended is another process's in a file.
     let expected = Self.render(history).map { $0.hasPrefix("4 0") ? "4 2" + $0.dropFirst(3) : $0.hasPrefix("5 0") ? "5 2" + $0.dropFirst(3) : $0 }
@@ -100,7 +100,7 @@ import Testing
         """)
   }
 
-  @Test func jepsensNotationIsRead() throws {
+  @Test(.requirement("Simulation.checkers.10")) func jepsensNotationIsRead() throws {
     let text = """
       #jepsen.history.Op{:index 0, :time 11, :type :invoke, :process 0, :f :txn, :value [[:r 3 nil] [:append 4 1]]}
       {:type :info, :f :start, :process :nemesis, :time 12} ; a comment
@@ -160,12 +160,12 @@ import Testing
     ("\n17", .malformed("an event is an object, not 17", at: .line(2))),
   ]
 
-  @Test(arguments: wrongFiles)
+  @Test(.requirement("Simulation.checkers.9"), arguments: wrongFiles)
   func aWrongFileIsAnErrorWithItsLine(_ text: String, _ error: HistoryError) {
     #expect(throws: error) { try HistoryFile(reading: Array(text.utf8)) }
   }
 
-  @Test func aChangedByteIsSeenAndACutFileIsReadWithAWarning() throws {
+  @Test(.requirement("Simulation.checkers.10")) func aChangedByteIsSeenAndACutFileIsReadWithAWarning() throws {
     let bytes = HistoryFile(try Self.sample()).jsonLines()
     let flipped = try #require(bytes.firstIndex(of: UInt8(ascii: "5")))
     var changed = bytes
@@ -178,7 +178,7 @@ import Testing
     }
   }
 
-  @Test func noBytesMakeTheReaderTrap() throws {
+  @Test(.requirement("Simulation.checkers.9")) func noBytesMakeTheReaderTrap() throws {
     let seed: UInt64 = 0x4157
     var random = Random(seed: seed)
     let samples = [

@@ -3,7 +3,7 @@ import StrataNodes
 import StrataRequirements
 import Testing
 
-@Suite(.requirement("Simulation.never.8")) struct InvariantTests {
+@Suite(.requirement("Simulation.never.8", "Simulation.checkers.7")) struct InvariantTests {
   @Test func banks() throws {
     typealias Step = (process: Int, op: BankOp, result: BankResult?)
     func check(_ steps: [Step]) throws -> Verdict { Invariants.bank(try whole(steps), total: 30, accounts: [1, 2, 3]) }
@@ -73,7 +73,7 @@ import Testing
   }
 }
 
-@Suite(.requirement("Simulation.never.8")) struct LogDeliveryTests {
+@Suite(.requirement("Simulation.never.8", "Simulation.checkers.7")) struct LogDeliveryTests {
   typealias Step = (process: Int, op: LogOp, result: LogResult?)
   private func check(_ steps: [Step], failing: [Int] = []) throws -> Verdict {
     var history = History<LogOp, LogResult>()

@@ -115,7 +115,7 @@ private typealias R = Planted<RegisterStep>
     ]
   }
 
-  @Test(.requirement("Simulation.never.8"), arguments: listCases)
+  @Test(.requirement("Simulation.never.8", "Simulation.checkers.5", "Simulation.checkers.8"), arguments: listCases)
   func aPlantedAnomalyIsFound(_ planted: Case) throws {
     let verdict = try Isolation.checkListAppend(try lists(planted.history), expecting: planted.level)
     let violation = try #require(verdict.violation, "\(verdict)")
@@ -141,7 +141,7 @@ private typealias R = Planted<RegisterStep>
     #expect(statistics.remarks == ["G2-item, which snapshot-isolation allows"])
   }
 
-  @Test func theShortestCircleIsTheWitness() throws {
+  @Test(.requirement("Simulation.checkers.6")) func theShortestCircleIsTheWitness() throws {
     // A circle of five and, within the same component, one of two.
     var planted = (0..<5).map { L.all(.append(key: $0, 1), .read(key: ($0 + 4) % 5, [1])) }
     planted.append(L.all(.append(key: 9, 1), .read(key: 0, [1])))
@@ -253,9 +253,11 @@ private typealias R = Planted<RegisterStep>
 
 /// Random histories of databases that keep what they promise, and of such that do not.
 @Suite struct IsolationPropertyTests {
-  @Test(arguments: [
-    (ListDatabase.Mode.serial, IsolationLevel.strictSerializable), (.snapshot, .snapshotIsolation), (.readCommitted, .readCommitted),
-  ])
+  @Test(
+    .requirement("Simulation.checkers.5"),
+    arguments: [
+      (ListDatabase.Mode.serial, IsolationLevel.strictSerializable), (.snapshot, .snapshotIsolation), (.readCommitted, .readCommitted),
+    ])
   func aDatabaseThatKeepsItsPromiseIsValid(_ mode: ListDatabase.Mode, _ level: IsolationLevel) throws {
     var stronger = 0
     for seed in 1...UInt64(60 * testDepth) {
@@ -279,7 +281,7 @@ private typealias R = Planted<RegisterStep>
     #expect(caught > 30, "\(caught)")
   }
 
-  @Test func smallHistoriesAgreeWithTheDefinition() throws {
+  @Test(.requirement("Simulation.checkers.6")) func smallHistoriesAgreeWithTheDefinition() throws {
     let seed: UInt64 = 77
     var random = Random(seed: seed)
     var right = 0

@@ -4,7 +4,7 @@ import StrataRequirements
 import Testing
 
 /// The checker says exactly what the definition says.
-@Suite struct LinearizabilityOracleTests {
+@Suite(.requirement("Simulation.checkers.1")) struct LinearizabilityOracleTests {
   /// Compares `rounds` random histories, checks that both verdicts are common, and that every witness is itself a contradiction.
   private func compare<M: SequentialModel>(
     _ model: M, seed: UInt64, rounds: Int, op: (Int, inout Random) -> M.Op, result: (M.State, M.Op, inout Random) -> M.Result

@@ -29,7 +29,7 @@ import Testing
     #expect(Linearizability.check(history, against: RegisterModel()).isUnknown)
   }
 
-  @Test func aStaleReadIsFoundAndTheWitnessIsSmall() throws {
+  @Test(.requirement("Simulation.checkers.8")) func aStaleReadIsFoundAndTheWitnessIsSmall() throws {
     var random = Random(seed: 11)
     var history = Registers()
     for number in 0..<400 {
@@ -55,7 +55,7 @@ import Testing
     #expect(searched.witness.count == 3, "\(searched)")
   }
 
-  @Test func whatNeverReturnedMayTakeEffectLateOrNever() throws {
+  @Test(.requirement("Simulation.checkers.2")) func whatNeverReturnedMayTakeEffectLateOrNever() throws {
     var history = Registers()
     try history.invoke(.write(key: 0, 1), by: 0)
     try history.lose(by: 0)
@@ -69,7 +69,7 @@ import Testing
     #expect(Linearizability.check(history, against: RegisterModel()).violation != nil)
   }
 
-  @Test func aKnownFailureHasNoEffect() throws {
+  @Test(.requirement("Simulation.checkers.2")) func aKnownFailureHasNoEffect() throws {
     var history = Registers()
     try history.invoke(.write(key: 0, 1), by: 0)
     try history.fail(by: 0)
@@ -78,7 +78,7 @@ import Testing
     #expect(Linearizability.check(history, against: RegisterModel()).violation != nil)
   }
 
-  @Test func intervalsIncludeTheirEnds() throws {
+  @Test(.requirement("Simulation.checkers.2")) func intervalsIncludeTheirEnds() throws {
     // Nothing happens between the return of a write and the invocation of a read, so the read must see it; one event earlier it need not.
     var history = Registers()
     try history.invoke(.write(key: 0, 1), by: 0)
@@ -98,7 +98,7 @@ import Testing
     return history
   }
 
-  @Test func aBudgetThatIsUsedUpGivesUnknown() throws {
+  @Test(.requirement("Simulation.checkers.3")) func aBudgetThatIsUsedUpGivesUnknown() throws {
     let history = try Self.hard(24)
     let steps = Linearizability.check(history, against: CounterModel(), budget: CheckBudget(steps: 10_000))
     #expect(steps.isUnknown, "\(steps)")
@@ -113,7 +113,7 @@ import Testing
     #expect(Linearizability.check(try Self.hard(8), against: CounterModel()).violation != nil)
   }
 
-  @Test func partsAreJudgedInParallelWithTheSameVerdict() throws {
+  @Test(.requirement("Simulation.checkers.4")) func partsAreJudgedInParallelWithTheSameVerdict() throws {
     for wrong in [nil, 3, 40] {
       var history = Registers()
       for number in 0..<6000 {

@@ -62,6 +62,16 @@ func anomalies(_ verdict: Verdict) -> Set<String> { Set(verdict.violation.map { 
 struct ListDatabase {
   enum Mode { case serial, snapshot, readCommitted, readUncommitted }
 
+  private struct Open {
+    var steps: [ListStep]
+    var done: [ListStep] = []
+    var snapshot: [Int: [Int]] = [:]
+    var own: [Int: [Int]] = [:]
+    var start = 0
+    var hasBegun = false
+    var isRefused = false
+  }
+
   static func run(_ mode: Mode, transactions: Int, keys: Int, processes: Int, readsAllLast: Bool, random: inout Random) throws -> ListHistory {
     var history = ListHistory()
     var lists: [Int: [Int]] = [:]
@@ -69,15 +79,6 @@ struct ListDatabase {
     var clock = 0
     var nextValue = 0
     var begun = 0
-    struct Open {
-      var steps: [ListStep]
-      var done: [ListStep] = []
-      var snapshot: [Int: [Int]] = [:]
-      var own: [Int: [Int]] = [:]
-      var start = 0
-      var hasBegun = false
-      var isRefused = false
-    }
     // Who has appended to a list and not ended: others may not, where what is read must be committed.
     var locks: [Int: Int] = [:]
     var open: [Int: Open] = [:]

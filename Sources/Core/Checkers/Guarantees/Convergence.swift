@@ -25,7 +25,7 @@ public enum Convergence {
         compared += 1
         guard a.observed != b.observed else { continue }
         let explanation =
-          "\(a.name) and \(b.name) have been told the same \(a.delivered.count) updates, and a client sees different states: they have diverged for good."
+          "\(a.name) and \(b.name) have been told the same \(a.delivered.count) updates, and show different states: they have diverged for good."
         return .invalid(
           .listing("divergence", explanation, [(a.name, ["\(a.observed)"]), (b.name, ["\(b.observed)"])], culprits: ["\(b.observed)"]))
       }

@@ -135,7 +135,7 @@ public enum MutualExclusion {
       if let earlier = ended, earlier.token > use.token {
         return say(
           "old token accepted",
-          "What lock \(lock) protects was changed with token \(earlier.token) and later, by somebody who no longer held the lock, with token \(use.token).",
+          "What lock \(lock) protects was changed with token \(earlier.token) and later with \(use.token), whose holder had lost it by then.",
           history, [earlier.operation, use.operation])
       }
     }

@@ -48,8 +48,8 @@ public enum TotalOrder {
       guard let place = messages.indices.first(where: { messages[$0] != longest.messages[$0] }) else { continue }
       return say(
         "different order",
-        "\(node) delivered \(messages[place]) as number \(place), \(longest.node) delivered \(longest.messages[place]) there: they do not agree on one "
-          + "sequence.", [(node, [place], messages), (longest.node, [place], longest.messages)])
+        "\(node) delivered \(messages[place]) as number \(place), \(longest.node) delivered \(longest.messages[place]) there: they do not agree "
+          + "on one sequence.", [(node, [place], messages), (longest.node, [place], longest.messages)])
     }
     return nil
   }

@@ -146,11 +146,12 @@ private struct LogCheck {
               + (isInside ? " in one poll." : " in a later poll, without having been assigned anew."), [before.operation, index])
         }
         if let left = known(record.partition, after: before.offset), left < record.offset {
-          let where_ = values[Place(partition: record.partition, offset: left)]
+          let omitted = values[Place(partition: record.partition, offset: left)]
           return say(
             "skipped",
-            "A client got offset \(before.offset) of partition \(record.partition) and next offset \(record.offset); \(where_.map { "\($0.value)" } ?? "a value") "
-              + "at offset \(left) was left out.", [where_?.operation, before.operation, index].compactMap { $0 })
+            "A client got offset \(before.offset) of partition \(record.partition) and next offset \(record.offset); "
+              + "\(omitted.map { "\($0.value)" } ?? "a value") at offset \(left) was left out.",
+            [omitted?.operation, before.operation, index].compactMap { $0 })
         }
       }
     }

@@ -27,7 +27,7 @@ extension Invariants {
       for (a, b) in zip(group, group.dropFirst()) where !a.seen.isSubset(of: b.seen) {
         let (x, y) = (a.seen.subtracting(b.seen).sorted(), b.seen.subtracting(a.seen).sorted())
         let explanation =
-          "One read saw the writes of \(x) and not those of \(y), the other those of \(y) and not those of \(x): no one order of the writes gives both."
+          "One read saw the writes of \(x) and not those of \(y), the other the other way round: no one order of the writes gives both."
         return .invalid(
           .timeline("long fork", explanation, history, [a.operation, b.operation]) { "\($0.op) → \($0.result.map { "\($0.sorted())" } ?? "?")" })
       }
