@@ -16,7 +16,7 @@ extension LinearizabilityCheck {
     return Violation(
       kind: "linearizability", explanation: explanation, witness: witness.map(line),
       html: TimelinePicture(
-        title: "Not linearizable: \(keys[part])", explanation: explanation, bars: bars,
+        title: "Not linearizable: part \(keys[part])", explanation: explanation, bars: bars,
         notes: [
           "The numbers give the longest order that is right as far as it goes.", "A bar with an open end is an operation whose end nobody saw.",
         ]
@@ -109,16 +109,23 @@ extension LinearizabilityCheck {
     return "process \(operation.process): \(text(member))  [events \(operation.invoked) to \(end)]"
   }
 
+  /// A state as people write it: an optional as its value or `nil`.
+  private static func text(of state: M.State) -> String {
+    let mirror = Mirror(reflecting: state)
+    guard mirror.displayStyle == .optional else { return "\(state)" }
+    return mirror.children.first.map { "\($0.value)" } ?? "nil"
+  }
+
   private func explain(_ part: Int, _ witness: [Member], _ order: LinearizabilitySearch.Order, _ blocked: Int?) -> String {
     var text =
-      "If every operation took effect at one moment between its invocation and its return, these \(witness.count) operations on \(keys[part]) "
+      "If every operation took effect at one moment between its invocation and its return, these \(witness.count) operations on part \(keys[part]) "
       + "could be put into one order that explains what the clients heard. No order does. "
     if let blocked {
       let state = state(part, after: order, of: witness)
       text +=
         order.isEmpty
-        ? "Not even one of them can come first: the state is \(state) then. "
-        : "The longest that goes without a contradiction takes \(order.count) of them and leaves the state \(state). "
+        ? "Not even one of them can come first: the state is \(Self.text(of: state)) then. "
+        : "The longest that goes without a contradiction takes \(order.count) of them and leaves the state \(Self.text(of: state)). "
       text += "\(self.text(witness[blocked])) by process \(operations[Int(witness[blocked].operation)].process) returned next and is impossible "
       text += "there, and every other order comes to an end sooner."
     }

@@ -1,23 +1,41 @@
 /// One register per key, in which every operation is atomic.
 public struct RegisterModel: SequentialModel {
   /// What clients ask.
-  public enum Op: Hashable, Sendable {
+  public enum Op: Hashable, Sendable, CustomStringConvertible {
     /// Reads the register.
     case read(key: Int)
     /// Writes the register.
     case write(key: Int, Int)
     /// Writes the second value if the register holds the first.
     case compareAndSet(key: Int, expected: Int?, new: Int)
+
+    /// As `write x0 3`.
+    public var description: String {
+      switch self {
+      case .read(let key): "read x\(key)"
+      case .write(let key, let value): "write x\(key) \(value)"
+      case .compareAndSet(let key, let expected, let new): "cas x\(key) \(expected.map(String.init) ?? "nil") \(new)"
+      }
+    }
   }
 
   /// What they hear.
-  public enum Result: Hashable, Sendable {
+  public enum Result: Hashable, Sendable, CustomStringConvertible {
     /// What a read saw; nothing before the first write.
     case value(Int?)
     /// A write is done.
     case written
     /// Whether the register held what was expected.
     case compared(Bool)
+
+    /// As `3`, `done`, `false`.
+    public var description: String {
+      switch self {
+      case .value(let value): value.map(String.init) ?? "nil"
+      case .written: "done"
+      case .compared(let held): "\(held)"
+      }
+    }
   }
 
   /// Registers that hold nothing at first.

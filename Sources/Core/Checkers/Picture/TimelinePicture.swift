@@ -32,7 +32,9 @@ struct TimelinePicture {
     let places = Set(shown.flatMap { [$0.from] + ($0.to.map { [$0] } ?? []) }).sorted()
     let rank = Dictionary(places.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
     let longest = min(Self.longestLabel, shown.map(\.text.count).max() ?? 0)
-    let step = max(40, (longest * 8 + 20) / max(1, shown.map { (rank[$0.to ?? -1] ?? places.count) - (rank[$0.from] ?? 0) }.min() ?? 1))
+    // Bars are wide enough for their text, up to a point: the rest of a text is in the tip of the bar.
+    let shortest = shown.map { (rank[$0.to ?? -1] ?? places.count) - (rank[$0.from] ?? 0) }.min() ?? 1
+    let step = min(160, max(40, (longest * 8 + 20) / max(1, shortest)))
     let left = 30 + (rows.map(\.count).max() ?? 0) * 8
     let width = left + (places.count + 1) * step
     var svg = ""
@@ -71,8 +73,8 @@ struct GraphPicture {
 
   var page: String { Page.make(title: title, explanation: explanation, svg: svg, notes: notes) }
 
-  /// The corners of a regular polygon.
-  private func centers(_ radius: Double) -> [(x: Double, y: Double)] {
+  /// The corners of a regular polygon, stretched.
+  private func centers(_ radius: Double, _ height: Double) -> [(x: Double, y: Double)] {
     guard boxes.count > 1 else { return [(0, 0)] }
     // Cosine and sine of one step by their series, since no mathematics library is linked here; the angle is at most half a turn.
     let angle = 2 * Double.pi / Double(boxes.count)
@@ -86,20 +88,21 @@ struct GraphPicture {
       }
       term *= angle / Double(power + 1)
     }
-    var point = (x: 0.0, y: -1.0)
+    var point = (x: -1.0, y: 0.0)
     return boxes.indices.map { _ in
       defer { point = (point.x * cosine - point.y * sine, point.x * sine + point.y * cosine) }
-      return (point.x * radius, point.y * radius)
+      return (point.x * radius, point.y * height)
     }
   }
 
   private var svg: String {
     let labels = boxes.map { Page.cut($0, 48) }
     let boxWidth = Double((labels.map(\.count).max() ?? 0) * 8 + 20)
-    let radius = max(120, boxWidth * 0.5 + Double(boxes.count) * 30)
-    let centerX = radius + boxWidth / 2 + 60
-    let centerY = radius + 40
-    let centers = centers(radius).map { (x: $0.x + centerX, y: $0.y + centerY) }
+    let radius = max(120, boxWidth * 0.5 + 120)
+    let height = boxes.count < 3 ? 60 : 60 + Double(boxes.count) * 24
+    let centerX = radius + boxWidth / 2 + 30
+    let centerY = height + 40
+    let centers = centers(radius, height).map { (x: $0.x + centerX, y: $0.y + centerY) }
     var svg = "<defs><marker id=\"a\" viewBox=\"0 0 10 10\" refX=\"9\" refY=\"5\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\">"
     svg += "<path d=\"M0 0L10 5L0 10z\"/></marker></defs>"
     for arrow in arrows {
@@ -107,7 +110,7 @@ struct GraphPicture {
       let from = Self.leave(a, toward: b, boxWidth)
       let to = Self.leave(b, toward: a, boxWidth)
       // A bend keeps the two arrows between two boxes apart.
-      let bend = (x: (from.x + to.x) / 2 + (to.y - from.y) * 0.12, y: (from.y + to.y) / 2 - (to.x - from.x) * 0.12)
+      let bend = (x: (from.x + to.x) / 2 + (to.y - from.y) * 0.2, y: (from.y + to.y) / 2 - (to.x - from.x) * 0.2)
       svg +=
         "<path d=\"M\(Int(from.x)) \(Int(from.y))Q\(Int(bend.x)) \(Int(bend.y)) \(Int(to.x)) \(Int(to.y))\" class=\"e\(arrow.isCulprit ? " x" : "")\""
       svg += " marker-end=\"url(#a)\"/><text x=\"\(Int(bend.x))\" y=\"\(Int(bend.y))\" class=\"l\">\(Page.escaped(arrow.text))</text>"
