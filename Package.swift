@@ -33,7 +33,7 @@ let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let blocks: [Target] = [
   block("Core", "Bytes", ["CStrataChecksum"]),
-  block("Core", "Checkers", ["StrataJobs"]),
+  block("Core", "Checkers", ["StrataBytes", "StrataJobs"]),
   block("Core", "Compression", ["CStrataCompression"]),
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
@@ -58,7 +58,7 @@ let blockTests: [Target] = [
   .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
   .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
   tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
-  tests("Core", "Checkers", ["StrataCheckers", "StrataNodes"]),
+  tests("Core", "Checkers", ["StrataCheckers", "StrataJobs", "StrataNodes"]),
   tests("Core", "Compression", ["StrataCompression", "StrataNodes"]),
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Jobs", ["StrataJobs"]),

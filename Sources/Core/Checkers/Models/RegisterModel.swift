@@ -1,35 +1,10 @@
-/// What a system would do if clients came one after the other.
-public protocol SequentialModel: Sendable {
-  /// What clients ask.
-  associatedtype Op: Sendable
-  /// What they hear.
-  associatedtype Result: Sendable
-  /// What the system remembers.
-  associatedtype State: Hashable & Sendable
-  /// What operations must share for one to see another. Parts with different keys are judged one by one, which is sound by Herlihy and Wing's
-  /// theorem that linearizability is local.
-  associatedtype Key: Hashable & Sendable
-
-  /// Which part an operation belongs to.
-  func key(of op: Op) -> Key
-
-  /// The state of a part before anything happened.
-  func initial(_ key: Key) -> State
-
-  /// The state after `op`, or nothing if `op` cannot give `result` in `state`. Where the result is not known the operation is always possible.
-  func step(_ state: State, _ op: Op, _ result: Result?) -> State?
-
-  /// Whether `op` never changes the state. What only observes can be left out of a witness.
-  func observes(_ op: Op) -> Bool
-}
-
 /// One register per key, in which every operation is atomic.
 public struct RegisterModel: SequentialModel {
   /// What clients ask.
   public enum Op: Hashable, Sendable {
-    /// Asks what the register holds.
+    /// Reads the register.
     case read(key: Int)
-    /// Puts a value into the register.
+    /// Writes the register.
     case write(key: Int, Int)
     /// Writes the second value if the register holds the first.
     case compareAndSet(key: Int, expected: Int?, new: Int)
@@ -37,9 +12,9 @@ public struct RegisterModel: SequentialModel {
 
   /// What they hear.
   public enum Result: Hashable, Sendable {
-    /// What the register held; nothing if it was never written.
+    /// What a read saw; nothing before the first write.
     case value(Int?)
-    /// The value is in the register.
+    /// A write is done.
     case written
     /// Whether the register held what was expected.
     case compared(Bool)
@@ -71,9 +46,30 @@ public struct RegisterModel: SequentialModel {
     }
   }
 
-  /// Reads observe.
-  public func observes(_ op: Op) -> Bool {
-    if case .read = op { return true }
-    return false
+  /// Reads, and comparisons that found another value.
+  public func observes(_ op: Op, _ result: Result?) -> Bool {
+    switch op {
+    case .read: true
+    case .write: false
+    case .compareAndSet: result == .compared(false)
+    }
+  }
+
+  /// Reads and writes are; a comparison is more than that.
+  public func registerAccess(_ op: Op, _ result: Result?) -> RegisterAccess? {
+    switch (op, result) {
+    case (.write(_, let value), _): .write(value)
+    case (.read, .value(let value)?): .read(value)
+    default: nil
+    }
+  }
+
+  /// The value written or read.
+  public func group(of op: Op, _ result: Result?) -> AnyHashable? {
+    switch registerAccess(op, result) {
+    case .write(let value): AnyHashable(Optional(value))
+    case .read(let value): AnyHashable(value)
+    case nil: nil
+    }
   }
 }
