@@ -92,7 +92,8 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios", "StrataSimulation",
+      "StrataRESP", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios",
+        "StrataSimulation",
       "StrataSSTable", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],

@@ -29,6 +29,7 @@ let package = Package(
     .target(name: "BenchmarkKit", swiftSettings: settings),
     bench("bench-core", [strata("StrataBytes")]),
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
+    bench("bench-checkers", ["StrataCheckers", "StrataNodes"].map(strata)),
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-resp", []),
     bench("bench-sim", ["StrataNodes", "StrataScenarios", "StrataSimulation"].map(strata)),

@@ -122,13 +122,13 @@ struct LinearizabilitySearch: ~Copyable {
   var order: Order { path.map { operationOf[Int($0.entry)] } }
 
   @inline(__always)
-  private func unlink(_ entry: Int32) {
+  private func takeOut(_ entry: Int32) {
     next[Int(previous[Int(entry)])] = next[Int(entry)]
     previous[Int(next[Int(entry)])] = previous[Int(entry)]
   }
 
   @inline(__always)
-  private func relink(_ entry: Int32) {
+  private func putBack(_ entry: Int32) {
     next[Int(previous[Int(entry)])] = entry
     previous[Int(next[Int(entry)])] = entry
   }
@@ -149,9 +149,9 @@ struct LinearizabilitySearch: ~Copyable {
     done[bit >> 6] |= 1 << UInt64(bit & 63)
     hash ^= Self.mark(Int32(operation))
     state = after
-    unlink(entry)
+    takeOut(entry)
     if returnOf[operation] != 0 {
-      unlink(returnOf[operation])
+      takeOut(returnOf[operation])
       certain -= 1
       lastUsed = max(lastUsed, bit >> 6)
     }
@@ -168,10 +168,10 @@ struct LinearizabilitySearch: ~Copyable {
     hash ^= Self.mark(Int32(operation))
     state = choice.state
     if returnOf[operation] != 0 {
-      relink(returnOf[operation])
+      putBack(returnOf[operation])
       certain += 1
     }
-    relink(choice.entry)
+    putBack(choice.entry)
     return choice
   }
 
