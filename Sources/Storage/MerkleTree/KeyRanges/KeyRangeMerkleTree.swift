@@ -152,9 +152,10 @@ extension KeyRangeMerkleTree {
   ///
   /// Both replicas of a reconciliation must have done this with the same version: the one that has forgotten a deletion would otherwise be
   /// told of it again and again. A version that is not above ``purgeBefore`` changes nothing.
-  /// - Throws: `.rangeInSession` while a session holds a range of this tree.
+  /// - Throws: `.rangeInSession` while a session holds a range of this tree, `.tooLarge` for a version longer than a key may be.
   @discardableResult
   public mutating func purge(before version: [UInt8]) throws(MerkleError) -> Int {
+    guard version.count <= Self.keyBytesMax else { throw .tooLarge(required: version.count, cap: Self.keyBytesMax) }
     guard isLess(purgeBefore, version) else { return 0 }
     if let session = holds.keys.min() { throw .rangeInSession(session: session) }
     purgeBefore = version
