@@ -36,7 +36,7 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-wal bench-bitcask bench-lsm bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
+bench: bench-core bench-wal bench-bitcask bench-lsm bench-merkle bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
@@ -49,6 +49,9 @@ bench-bitcask: setup-bench  ## Bitcask against TKRZW, LMDB and RocksDB
 
 bench-lsm: setup-bench  ## the ordered engine against RocksDB's db_bench
 	swift run -c release --package-path Benchmarks bench-lsm $(BENCH_ARGS)
+
+bench-merkle: setup-bench  ## Merkle trees against OpenSSL's SHA-256, reconciliation against full exchanges
+	swift run -c release --package-path Benchmarks bench-merkle $(BENCH_ARGS)
 
 bench-resp: setup-bench  ## the server against redis-server
 	swift build -c release -j $(JOBS) --product strata
@@ -98,5 +101,5 @@ setup-bench:
 	@Scripts/setup.sh bench
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
-.PHONY: help run build test bench bench-core bench-wal bench-bitcask bench-lsm bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
+.PHONY: help run build test bench bench-core bench-wal bench-bitcask bench-lsm bench-merkle bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
   requirements format lint docs clean setup-run setup-test setup-bench

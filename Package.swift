@@ -44,7 +44,7 @@ let blocks: [Target] = [
   block(
     "Storage", "LSMTree",
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
-  block("Storage", "MerkleTree", ["StrataBytes"]),
+  block("Storage", "MerkleTree", ["StrataBytes", "StrataJobs"]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
   block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),

@@ -146,6 +146,19 @@ import Testing
     }
   }
 
+  /// However many threads build it, it is the same tree and goes on as one.
+  @Test(.requirement("MerkleTree.keep.7"), arguments: [0, 1, 63, 4096, 4097, 6000, 16383, 20_001]) func threadsBuildTheSameTree(count: Int) throws {
+    let rows = Random(seed: 7).firstBytes(count * 5)
+    let expected = try MerkleTree(blocks: rows.span.bytes, blockBytes: 5)
+    for threads in [-1, 1, 2, 3, 8] {
+      var tree = try MerkleTree(blocks: rows.span.bytes, blockBytes: 5, threads: threads)
+      #expect(tree.levels.filter { !$0.isEmpty } == expected.levels.filter { !$0.isEmpty }, "\(threads) threads")
+      var other = expected
+      #expect(tree.append([1]) == other.append([1]) && tree.root == other.root, "\(threads) threads")
+    }
+    #expect(throws: MerkleError.self) { try MerkleTree(blocks: ([1, 2, 3] as [UInt8]).span.bytes, blockBytes: 2, threads: 2) }
+  }
+
   @Test(.requirement("MerkleTree.keep.3")) func onlyRealLeavesCanBeReached() throws {
     var tree = MerkleTree(blocks: someBlocks(5))
     let root = tree.root

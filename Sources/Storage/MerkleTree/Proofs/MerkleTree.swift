@@ -157,7 +157,7 @@ extension MerkleTree {
   }
 
   /// Adds to each level the digests of the pairs that the level below has become complete in.
-  private mutating func completeLevels() {
+  mutating func completeLevels() {
     var level = 0
     while levels[level].count > 1 {
       if level + 1 == levels.count { levels.append([]) }
