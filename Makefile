@@ -37,7 +37,7 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
+bench: bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-merkle  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
@@ -56,6 +56,9 @@ bench-bitcask: setup-bench  ## Bitcask against TKRZW, LMDB and RocksDB
 
 bench-lsm: setup-bench  ## the ordered engine against RocksDB's db_bench
 	swift run -c release --package-path Benchmarks bench-lsm $(BENCH_ARGS)
+
+bench-merkle: setup-bench  ## Merkle trees against OpenSSL's SHA-256, reconciliation against full exchanges
+	swift run -c release --package-path Benchmarks bench-merkle $(BENCH_ARGS)
 
 bench-resp: setup-bench  ## the server against redis-server
 	swift build -c release -j $(JOBS) --product strata
@@ -111,5 +114,6 @@ setup-bench:
 	@Scripts/setup.sh bench
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
-.PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test \
-  crash sim sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench
+.PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
+  sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
+  bench-merkle

@@ -32,7 +32,7 @@ let ssl = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let blocks: [Target] = [
-  block("Core", "Bytes", ["CStrataChecksum"]),
+  block("Core", "Bytes", ["CStrataChecksum", "CStrataDigest"]),
   block("Core", "Checkers", ["StrataBytes", "StrataJobs"]),
   block("Core", "Compression", ["CStrataCompression"]),
   block("Core", "Disk", ["CStrataDisk", system]),
@@ -44,6 +44,7 @@ let blocks: [Target] = [
   block(
     "Storage", "LSMTree",
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
+  block("Storage", "MerkleTree", ["StrataBytes", "StrataJobs"]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
   block(
@@ -63,6 +64,7 @@ let blockTests: [Target] = [
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Jobs", ["StrataJobs"]),
   tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
+  tests("Storage", "MerkleTree", ["StrataMerkleTree", "StrataBytes", "StrataNodes", "StrataSimulation"]),
   tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
   tests(
     "Storage", "Bitcask",
@@ -92,9 +94,8 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios",
-        "StrataSimulation",
-      "StrataSSTable", "StrataWriteAheadLog", system, log, nio[0],
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataMerkleTree", "StrataRESP",
+      "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)
@@ -105,6 +106,7 @@ let shims: [Target] = [
   .target(
     name: "CStrataCompression", path: "Sources/Core/CStrataCompression",
     linkerSettings: ["lz4", "zstd", "z", "snappy"].map { .linkedLibrary($0) }),
+  .target(name: "CStrataDigest", path: "Sources/Core/CStrataDigest"),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
   .target(name: "CStrataXXH3", path: "Sources/Storage/CStrataXXH3"),

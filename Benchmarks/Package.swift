@@ -31,6 +31,7 @@ let package = Package(
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
     bench("bench-checkers", ["StrataCheckers", "StrataNodes"].map(strata)),
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
+    bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),
     bench("bench-sim", ["StrataNodes", "StrataScenarios", "StrataSimulation"].map(strata)),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),

@@ -48,6 +48,7 @@ if [ "$purpose" = bench ]; then
   want librocksdb-dev "RocksDB, a peer of the log and of Bitcask"
   want rocksdb-tools "db_bench, the peer of the ordered engine"
   want liblmdb-dev "LMDB, a peer of Bitcask"
+  want libssl-dev "OpenSSL's SHA-256, the peer of Merkle trees"
   want libtkrzw-dev "TKRZW, a peer of Bitcask"
 fi
 
