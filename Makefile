@@ -17,7 +17,7 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 STRATA = .build/release/strata
 PYTHON = .build-python/bin/python3
 # What runs code on several threads or owns a file under fault injection.
-SANITIZED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP
+SANITIZED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP|PlacementHandle|BoundedLoad
 CRASHES = Crash|Mutation|KillTests
 
 help:  ## this list
@@ -37,7 +37,7 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-merkle  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
+bench: bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-merkle bench-hashing  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
@@ -59,6 +59,8 @@ bench-lsm: setup-bench  ## the ordered engine against RocksDB's db_bench
 
 bench-merkle: setup-bench  ## Merkle trees against OpenSSL's SHA-256, reconciliation against full exchanges
 	swift run -c release --package-path Benchmarks bench-merkle $(BENCH_ARGS)
+bench-hashing: setup-bench  ## placements of keys against libmemcached and the same structures in C++
+	swift run -c release --package-path Benchmarks bench-hashing $(BENCH_ARGS)
 
 bench-resp: setup-bench  ## the server against redis-server
 	swift build -c release -j $(JOBS) --product strata
@@ -116,4 +118,4 @@ setup-bench:
 
 .PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
   sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
-  bench-merkle
+  bench-merkle bench-hashing

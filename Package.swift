@@ -53,6 +53,8 @@ let blocks: [Target] = [
       "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataSimulation",
       "StrataWriteAheadLog", system,
     ]),
+  block("Partitioning", "ConsistentHashing", ["StrataBytes", "StrataDisk", system]),
+  block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
 ]
 
 let blockTests: [Target] = [
@@ -83,6 +85,9 @@ let blockTests: [Target] = [
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
     resources: [.copy("Golden")]),
+  tests(
+    "Partitioning", "ConsistentHashing",
+    ["StrataConsistentHashing", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
@@ -94,8 +99,8 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataMerkleTree", "StrataRESP",
-      "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log, nio[0],
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataMerkleTree",
+      "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)

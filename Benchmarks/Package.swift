@@ -29,7 +29,11 @@ let package = Package(
     .target(name: "BenchmarkKit", swiftSettings: settings),
     bench("bench-core", [strata("StrataBytes")]),
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
+<<<<<<< HEAD
     bench("bench-checkers", ["StrataCheckers", "StrataNodes"].map(strata)),
+=======
+    bench("bench-hashing", [strata("StrataConsistentHashing")]),
+>>>>>>> hashing
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),

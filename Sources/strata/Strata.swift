@@ -13,7 +13,8 @@ struct Strata: ParsableCommand {
       """,
     version: "strata \(RESPServer.version)",
     subcommands: [
-      Serve.self, WALCommands.self, BitcaskCommands.self, LSMCommands.self, CheckCommand.self, SimCommands.self, MerkleCommands.self, Version.self,
+      Serve.self, WALCommands.self, BitcaskCommands.self, LSMCommands.self, CheckCommand.self, SimCommands.self, MerkleCommands.self,
+      RingCommands.self, Version.self,
     ])
 }
 
