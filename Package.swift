@@ -40,7 +40,7 @@ let blocks: [Target] = [
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
   block("Core", "Simulation", ["StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
-  block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
+  block("Storage", "Filters", ["CStrataFilters", "StrataBytes"]),
   block(
     "Storage", "LSMTree",
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
@@ -100,7 +100,7 @@ let shims: [Target] = [
     linkerSettings: ["lz4", "zstd", "z", "snappy"].map { .linkedLibrary($0) }),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
-  .target(name: "CStrataXXH3", path: "Sources/Storage/CStrataXXH3"),
+  .target(name: "CStrataFilters", path: "Sources/Storage/CStrataFilters"),
 ]
 
 let serverTargets =

@@ -1,4 +1,4 @@
-import CStrataXXH3
+import CStrataFilters
 
 /// A Bloom filter whose every key lives in one cache line: the filter of sorted tables.
 ///
