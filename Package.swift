@@ -58,7 +58,7 @@ let blockTests: [Target] = [
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Jobs", ["StrataJobs"]),
   tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
-  tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
+  tests("Storage", "Filters", ["CStrataFilters", "StrataFilters", "StrataBytes", "StrataNodes"]),
   tests(
     "Storage", "Bitcask",
     ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system],

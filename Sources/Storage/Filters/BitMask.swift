@@ -29,6 +29,7 @@ public struct BitMask: Sendable, Hashable {
   public var setCount: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
 
   /// Sets the first `count` bits to what `bit` says of each; the others stay.
+  @inlinable
   @inline(__always)
   mutating func fill(_ count: Int, _ bit: (Int) -> Bool) {
     precondition(count <= self.count, "a mask too short for its answers")

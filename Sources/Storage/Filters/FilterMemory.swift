@@ -20,8 +20,15 @@ final class FilterMemory: @unchecked Sendable {  // written to only while it has
     byteCount = Int(bytes)
   }
 
+  /// A copy of borrowed bytes.
+  convenience init(copying bytes: RawSpan) throws(FilterError) {
+    try self.init(zeroed: UInt64(bytes.byteCount), limit: .max)
+    bytes.withUnsafeBytes { if let source = $0.baseAddress { base.copyMemory(from: source, byteCount: $0.count) } }
+  }
+
   /// The same bytes in memory of their own.
-  private init(copying other: FilterMemory) {
+  @usableFromInline
+  init(copying other: FilterMemory) {
     var owner: UnsafeMutableRawPointer?
     guard let base = strata_zeroed(other.byteCount, &owner), let owner else { preconditionFailure("no memory for a copy of a filter") }
     self.base = base
@@ -30,9 +37,11 @@ final class FilterMemory: @unchecked Sendable {  // written to only while it has
     base.copyMemory(from: other.base, byteCount: byteCount)
   }
 
+  @usableFromInline
   deinit { strata_release(owner) }
 
   /// Gives a filter about to change its own copy where others hold the memory too.
+  @inlinable
   @inline(__always)
   static func makeUnique(_ memory: inout FilterMemory) {
     if !isKnownUniquelyReferenced(&memory) { memory = FilterMemory(copying: memory) }

@@ -39,6 +39,15 @@ public struct BloomFilter: MembershipFilter, Hashable {
     memory = try FilterMemory(zeroed: geometry.byteCount, limit: maxBytes)
   }
 
+  /// A filter whose bits are there already.
+  init(_ geometry: BloomGeometry, seed: UInt64, insertions: UInt64, memory: FilterMemory) {
+    self.geometry = geometry
+    self.seed = seed
+    self.insertions = insertions
+    self.memory = memory
+    setBits = memory.setBits
+  }
+
   /// Adds the key of this hash. Gives whether any bit was new: `false` says that the key was perhaps there before.
   @discardableResult
   public mutating func add(hash: UInt64) -> Bool {

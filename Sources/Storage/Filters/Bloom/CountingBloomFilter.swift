@@ -45,6 +45,16 @@ public struct CountingBloomFilter: MembershipFilter, Hashable {
     memory = try FilterMemory(zeroed: Self.byteCount(geometry, counterBits), limit: maxBytes)
   }
 
+  /// A filter whose counters are there already.
+  init(_ geometry: BloomGeometry, counterBits: Int, seed: UInt64, count: UInt64, memory: FilterMemory) {
+    self.geometry = geometry
+    self.counterBits = counterBits
+    self.seed = seed
+    self.count = count
+    self.memory = memory
+    recount()
+  }
+
   /// Counters lie in 64-bit words, none across two of them.
   static func byteCount(_ geometry: BloomGeometry, _ counterBits: Int) -> UInt64 {
     let (bytes, overflow) = ((geometry.bitCount - 1) / UInt64(64 / counterBits) + 1).multipliedReportingOverflow(by: 8)
