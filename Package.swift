@@ -87,7 +87,7 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataLSMTree", "StrataSSTable", "StrataWriteAheadLog", "StrataDisk", system, log, nio[0],
+      "StrataRESP", "StrataBitcask", "StrataFilters", "StrataLSMTree", "StrataSSTable", "StrataWriteAheadLog", "StrataDisk", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)

@@ -28,6 +28,7 @@ let package = Package(
   targets: [
     .target(name: "BenchmarkKit", swiftSettings: settings),
     bench("bench-core", [strata("StrataBytes")]),
+    bench("bench-filters", [strata("StrataFilters")]),
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-resp", []),
