@@ -40,7 +40,7 @@ let blocks: [Target] = [
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
   block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
-  block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
+  block("Storage", "Filters", ["CStrataFilters", "StrataBytes"]),
   block(
     "Storage", "LSMTree",
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
@@ -67,7 +67,7 @@ let blockTests: [Target] = [
   tests("Core", "Jobs", ["StrataJobs"]),
   tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
   tests("Storage", "MerkleTree", ["StrataMerkleTree", "StrataBytes", "StrataNodes", "StrataSimulation"]),
-  tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
+  tests("Storage", "Filters", ["CStrataFilters", "StrataBytes", "StrataFilters", "StrataNodes"]),
   tests(
     "Storage", "Bitcask",
     ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system],
@@ -99,8 +99,8 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataMerkleTree",
-      "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log, nio[0],
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataJobs", "StrataLSMTree",
+      "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)
@@ -114,7 +114,7 @@ let shims: [Target] = [
   .target(name: "CStrataDigest", path: "Sources/Core/CStrataDigest"),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
-  .target(name: "CStrataXXH3", path: "Sources/Storage/CStrataXXH3"),
+  .target(name: "CStrataFilters", path: "Sources/Storage/CStrataFilters"),
 ]
 
 let serverTargets =

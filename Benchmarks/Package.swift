@@ -28,6 +28,7 @@ let package = Package(
   targets: [
     .target(name: "BenchmarkKit", swiftSettings: settings),
     bench("bench-core", [strata("StrataBytes")]),
+    bench("bench-filters", [strata("StrataFilters")]),
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
 <<<<<<< HEAD
     bench("bench-checkers", ["StrataCheckers", "StrataNodes"].map(strata)),

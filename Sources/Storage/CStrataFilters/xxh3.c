@@ -1,4 +1,4 @@
-#include "CStrataXXH3.h"
+#include "CStrataFilters.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>

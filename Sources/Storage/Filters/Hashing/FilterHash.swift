@@ -1,4 +1,4 @@
-import CStrataXXH3
+import CStrataFilters
 
 /// The hash every filter is asked with: XXH3-64 (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md).
 ///
@@ -12,4 +12,11 @@ public enum FilterHash {
   /// The hash of borrowed bytes.
   @inlinable
   public static func hash64(_ bytes: RawSpan, seed: UInt64 = 0) -> UInt64 { bytes.withUnsafeBytes { hash64($0, seed: seed) } }
+
+  /// The hash of a text's UTF-8.
+  @inlinable
+  public static func hash64(_ text: String, seed: UInt64 = 0) -> UInt64 {
+    var text = text
+    return text.withUTF8 { hash64(UnsafeRawBufferPointer($0), seed: seed) }
+  }
 }

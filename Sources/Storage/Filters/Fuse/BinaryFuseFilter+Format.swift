@@ -1,12 +1,13 @@
 public import StrataBytes
 
-// Docs/Formats/BinaryFuseFilter.md is normative. Magic and checksum belong to the file that holds the filter.
+// The compact form for formats that hold a filter inside: Docs/Formats/BinaryFuseFilter.md is normative. Magic and checksum belong to the file that
+// holds the filter. Docs/Formats/Filters.md is the form with both.
 private let formatVersion: UInt8 = 1
 private let headerBytes = 32
 
-extension BinaryFuseFilter {
+extension BinaryFuseFilter where Fingerprint == UInt8 {
   /// How many bytes ``encode(into:)`` writes.
-  public var encodedBytes: Int { headerBytes + fingerprints.count }
+  public var encodedBytes: Int { headerBytes + memory.byteCount }
 
   /// Appends the filter. Equal filters have equal bytes. The container adds the checksum.
   public func encode(into writer: inout ByteWriter) {
@@ -16,10 +17,10 @@ extension BinaryFuseFilter {
     writer.writeUInt8(shape.segmentBits)
     writer.writeUInt8(0)
     writer.writeUInt32(shape.segmentCount)
-    writer.writeUInt64(seed)
+    writer.writeUInt64(mixing)
     writer.writeUInt64(UInt64(keyCount))
-    writer.writeUInt64(UInt64(fingerprints.count))
-    writer.writeBytes(fingerprints)
+    writer.writeUInt64(UInt64(memory.byteCount))
+    writer.writeBytes(RawSpan(_unsafeBytes: memory.bytes))
   }
 
   /// Reads what ``encode(into:)`` wrote. Whatever the bytes are, the result can be asked without a trap; that its answers are right
@@ -35,10 +36,10 @@ extension BinaryFuseFilter {
     }
     guard let kind = Kind(rawValue: try ahead.readUInt8()) else { throw .malformed(at: start + 1, field: "kind of filter") }
     let segmentBits = try ahead.readUInt8()
-    guard segmentBits <= Shape.segmentBitsMax else { throw .malformed(at: start + 2, field: "segment length of a filter") }
+    guard segmentBits <= FuseShape.segmentBitsMax else { throw .malformed(at: start + 2, field: "segment length of a filter") }
     guard try ahead.readUInt8() == 0 else { throw .malformed(at: start + 3, field: "reserved byte of a filter") }
-    let shape = Shape(segmentBits: segmentBits, segmentCount: try ahead.readUInt32())
-    let seed = try ahead.readUInt64()
+    let shape = FuseShape(segmentBits: segmentBits, segmentCount: try ahead.readUInt32())
+    let mixing = try ahead.readUInt64()
     let keyCount = try ahead.readUInt64()
     let length = try ahead.readUInt64()
     guard limit >= headerBytes, length <= UInt64(limit - headerBytes) else {
@@ -51,12 +52,15 @@ extension BinaryFuseFilter {
       }
       guard keyCount > 0, keyCount <= length else { throw .malformed(at: start + 16, field: "number of keys of a filter") }
     case .nothing, .everything:
-      guard shape == Shape(), seed == 0, keyCount == 0, length == 0 else {
+      guard shape == FuseShape(), mixing == 0, keyCount == 0, length == 0 else {
         throw .malformed(at: start + 2, field: "header of a filter without fingerprints")
       }
     }
-    let fingerprints = try ahead.readBytes(Int(length)).withUnsafeBytes { Array($0) }
-    self.init(kind: kind, keyCount: Int(keyCount), shape: shape, seed: seed, fingerprints: fingerprints)
+    let fingerprints = try ahead.readBytes(Int(length))
+    guard let memory = try? FilterMemory(copying: fingerprints) else {
+      throw .limitExceeded(at: start + 24, field: "length of a filter", limit: limit)
+    }
+    self.init(kind: kind, keyCount: Int(keyCount), seed: 0, shape: shape, mixing: mixing, memory: memory)
     reader = ahead
   }
 }
