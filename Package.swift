@@ -54,7 +54,6 @@ let blocks: [Target] = [
       "StrataWriteAheadLog", system,
     ]),
   block("Partitioning", "ConsistentHashing", ["StrataBytes", "StrataDisk", system]),
-  block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
 ]
 
 let blockTests: [Target] = [

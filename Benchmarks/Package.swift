@@ -30,11 +30,8 @@ let package = Package(
     bench("bench-core", [strata("StrataBytes")]),
     bench("bench-filters", [strata("StrataFilters")]),
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
-<<<<<<< HEAD
     bench("bench-checkers", ["StrataCheckers", "StrataNodes"].map(strata)),
-=======
     bench("bench-hashing", [strata("StrataConsistentHashing")]),
->>>>>>> hashing
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),
