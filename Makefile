@@ -17,7 +17,7 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 STRATA = .build/release/strata
 PYTHON = .build-python/bin/python3
 # What runs code on several threads or owns a file under fault injection.
-SANITIZED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP
+SANITIZED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP|PlacementHandle|BoundedLoad
 CRASHES = Crash|Mutation|KillTests
 
 help:  ## this list
@@ -37,7 +37,7 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp  ## every benchmark, with its peers (BENCH_ARGS="--rounds 7")
+bench: bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-merkle bench-hashing bench-filters  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
@@ -47,6 +47,8 @@ bench-checkers: setup-bench  ## the judges of histories, alone
 
 bench-sim: setup-bench  ## the simulator: events and virtual hours for a second of one core
 	swift run -c release --package-path Benchmarks bench-sim $(BENCH_ARGS)
+bench-filters: setup-bench  ## filters against their peers in C++
+	swift run -c release --package-path Benchmarks bench-filters $(BENCH_ARGS)
 
 bench-wal: setup-bench  ## the write-ahead log against C, LevelDB and RocksDB
 	swift run -c release --package-path Benchmarks bench-wal $(BENCH_ARGS)
@@ -56,6 +58,11 @@ bench-bitcask: setup-bench  ## Bitcask against TKRZW, LMDB and RocksDB
 
 bench-lsm: setup-bench  ## the ordered engine against RocksDB's db_bench
 	swift run -c release --package-path Benchmarks bench-lsm $(BENCH_ARGS)
+
+bench-merkle: setup-bench  ## Merkle trees against OpenSSL's SHA-256, reconciliation against full exchanges
+	swift run -c release --package-path Benchmarks bench-merkle $(BENCH_ARGS)
+bench-hashing: setup-bench  ## placements of keys against libmemcached and the same structures in C++
+	swift run -c release --package-path Benchmarks bench-hashing $(BENCH_ARGS)
 
 bench-resp: setup-bench  ## the server against redis-server
 	swift build -c release -j $(JOBS) --product strata
@@ -111,5 +118,6 @@ setup-bench:
 	@Scripts/setup.sh bench
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
-.PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test \
-  crash sim sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench
+.PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
+  sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
+  bench-merkle bench-hashing bench-filters

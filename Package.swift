@@ -32,7 +32,7 @@ let ssl = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let blocks: [Target] = [
-  block("Core", "Bytes", ["CStrataChecksum"]),
+  block("Core", "Bytes", ["CStrataChecksum", "CStrataDigest"]),
   block("Core", "Checkers", ["StrataBytes", "StrataJobs"]),
   block("Core", "Compression", ["CStrataCompression"]),
   block("Core", "Disk", ["CStrataDisk", system]),
@@ -40,10 +40,11 @@ let blocks: [Target] = [
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
   block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
-  block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
+  block("Storage", "Filters", ["CStrataFilters", "StrataBytes"]),
   block(
     "Storage", "LSMTree",
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
+  block("Storage", "MerkleTree", ["StrataBytes", "StrataJobs"]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
   block(
@@ -52,6 +53,7 @@ let blocks: [Target] = [
       "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataSimulation",
       "StrataWriteAheadLog", system,
     ]),
+  block("Partitioning", "ConsistentHashing", ["StrataBytes", "StrataDisk", system]),
 ]
 
 let blockTests: [Target] = [
@@ -63,7 +65,8 @@ let blockTests: [Target] = [
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Jobs", ["StrataJobs"]),
   tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
-  tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
+  tests("Storage", "MerkleTree", ["StrataMerkleTree", "StrataBytes", "StrataNodes", "StrataSimulation"]),
+  tests("Storage", "Filters", ["CStrataFilters", "StrataBytes", "StrataFilters", "StrataNodes"]),
   tests(
     "Storage", "Bitcask",
     ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system],
@@ -81,6 +84,9 @@ let blockTests: [Target] = [
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
     resources: [.copy("Golden")]),
+  tests(
+    "Partitioning", "ConsistentHashing",
+    ["StrataConsistentHashing", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
@@ -92,9 +98,8 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios",
-      "StrataSimulation",
-      "StrataSSTable", "StrataWriteAheadLog", system, log, nio[0],
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataJobs", "StrataLSMTree",
+      "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)
@@ -105,9 +110,10 @@ let shims: [Target] = [
   .target(
     name: "CStrataCompression", path: "Sources/Core/CStrataCompression",
     linkerSettings: ["lz4", "zstd", "z", "snappy"].map { .linkedLibrary($0) }),
+  .target(name: "CStrataDigest", path: "Sources/Core/CStrataDigest"),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
-  .target(name: "CStrataXXH3", path: "Sources/Storage/CStrataXXH3"),
+  .target(name: "CStrataFilters", path: "Sources/Storage/CStrataFilters"),
 ]
 
 let serverTargets =

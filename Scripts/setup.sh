@@ -2,7 +2,7 @@
 # Installs what a verb of the Makefile needs and the machine lacks. Usage: Scripts/setup.sh run|test|bench
 #
 # run    the compression libraries tables and files are written with
-# test   run's packages, redis-cli and redis-benchmark (the real clients the server is tested with), Python with redis-py in .build-python/
+# test   run's packages, redis-cli and redis-benchmark (the real clients the server is tested with), libmemcached, Python with redis-py in .build-python/
 # bench  test's packages, a C++ compiler and the peers the benchmarks measure against
 #
 # Silent when nothing is missing. Touches the network only when something is.
@@ -37,6 +37,7 @@ if [ "$purpose" != run ]; then
   want_command redis-cli redis-tools "redis-cli, a real client for the server's tests"
   want_command redis-benchmark redis-tools "redis-benchmark, a real client for the server's tests"
   want_command python3 python3 "runs the redis-py tests and the soak"
+  want libmemcached-dev "libmemcached, whose placement of keys is compared with ketama rings, and their peer in benchmarks"
   if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
     missing+=(python3-venv); reasons+=("makes the Python environment in .build-python")
   fi
@@ -48,6 +49,7 @@ if [ "$purpose" = bench ]; then
   want librocksdb-dev "RocksDB, a peer of the log and of Bitcask"
   want rocksdb-tools "db_bench, the peer of the ordered engine"
   want liblmdb-dev "LMDB, a peer of Bitcask"
+  want libssl-dev "OpenSSL's SHA-256, the peer of Merkle trees"
   want libtkrzw-dev "TKRZW, a peer of Bitcask"
 fi
 

@@ -33,9 +33,9 @@ struct CatalogueTests {
 /// Every order of events of a small scope, and every crash of a small workload.
 struct ExhaustiveTests {
   @Test func theRegisterHoldsInEveryOrder() throws {
-    let found = RegisterExploration.explore(flaw: nil, depth: 7 + min(testDepth - 1, 4), worlds: 3_000_000)
+    let found = RegisterExploration.explore(flaw: nil, depth: 6 + min(testDepth - 1, 5), worlds: 3_000_000)
     #expect(found.violation == nil, "\(found.violation.map { "\($0)" } ?? "")")
-    #expect(found.isComplete && found.worlds > 1000)
+    #expect(found.isComplete && found.worlds > 300)
   }
 
   @Test func anEarlyAcknowledgementIsFoundByTheShortestWay() throws {

@@ -1,0 +1,60 @@
+#ifndef CSTRATAFILTERS_H
+#define CSTRATAFILTERS_H
+#include <stddef.h>
+#include <stdint.h>
+
+/// XXH3-64 of `count` bytes with a seed, by Debian's libxxhash compiled in; `bytes` may be NULL where `count` is 0.
+uint64_t strata_xxh3(const void *bytes, size_t count, uint64_t seed);
+
+/// Brings the cache line at `address` nearer; nothing where the processor knows no such thing.
+static inline void strata_prefetch(const void *address) { __builtin_prefetch(address, 1, 1); }
+
+/// `count` zero bytes that begin on a cache line, or NULL. Pages nobody writes to take no memory. `owner` receives what strata_release takes.
+void *strata_zeroed(size_t count, void **owner);
+
+/// Gives back what strata_zeroed gave.
+void strata_release(void *owner);
+
+/// How many bits of `count` bytes are set.
+uint64_t strata_set_bits(const void *bytes, size_t count);
+
+/// The multiplier that gives the next position of a key within its block: 2^32 divided by the golden ratio, odd.
+#define STRATA_BLOCK_STEP 0x9E3779B9u
+
+/// The offset of the 64-byte block of a hash among `blocks` of them.
+static inline size_t strata_block_offset(uint64_t hash, uint64_t blocks) { return (size_t)(((hash >> 32) * blocks) >> 32) << 6; }
+
+/// strata_block_test by vector instructions; only where strata_has_wide_blocks.
+int strata_block_test_wide(const void *block, uint32_t half, int count);
+
+/// Whether this processor has them; set before main, never after.
+extern int strata_has_wide_blocks;
+
+/// strata_block_test in any processor's instructions.
+static inline int strata_block_test_narrow(const void *block, uint32_t half, int count) {
+  const unsigned char *bytes = (const unsigned char *)block;
+  for (; count > 0; count--, half *= STRATA_BLOCK_STEP) {
+    if ((bytes[half >> 26] >> ((half >> 23) & 7) & 1) == 0) return 0;
+  }
+  return 1;
+}
+
+/// Whether the first `count` bits of a key, of whose hash `half` is the lower half, are all set in its 64-byte block.
+static inline int strata_block_test(const void *block, uint32_t half, int count) {
+  return strata_has_wide_blocks ? strata_block_test_wide(block, half, count) : strata_block_test_narrow(block, half, count);
+}
+
+/// Sets the first `count` bits of a key in its 64-byte block.
+static inline void strata_block_set(void *block, uint32_t half, int count) {
+  unsigned char *bytes = (unsigned char *)block;
+  for (; count > 0; count--, half *= STRATA_BLOCK_STEP) bytes[half >> 26] |= (unsigned char)(1 << ((half >> 23) & 7));
+}
+
+/// strata_block_test for `keys` hashes against `blocks` blocks: bit i of `answers`, 64 to a word, is the answer for hashes[i]. Whole words are
+/// written. The blocks of 64 hashes are fetched together.
+void strata_blocks_test(const void *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys, uint64_t *answers);
+
+/// strata_block_set for `keys` hashes; blocks to come are fetched while one is set.
+void strata_blocks_set(void *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys);
+
+#endif
