@@ -1,7 +1,7 @@
 // The root of a Merkle tree (RFC 9162) over blocks of 32 bytes, with OpenSSL's SHA-256: twice the leaves, less one, hashes.
 //
-// --mode tree: all levels one after another in one flat buffer. --mode stream: leaf by leaf with a stack of subtrees (a compact range), the root after each
-// thousandth leaf.
+// --mode tree: all levels one after another in one flat buffer.
+// --mode stream: leaf by leaf with a stack of subtrees (a compact range), the root after each thousandth leaf.
 #define OPENSSL_SUPPRESS_DEPRECATED  // the functions without a context on the heap, which are the fastest OpenSSL has
 #include <openssl/sha.h>
 

@@ -1,4 +1,7 @@
-"""`strata merkle` as a process, beside published proofs and another implementation. STRATA_BINARY names the tool; without it the debug build is used."""
+"""`strata merkle` as a process, beside published proofs and another implementation.
+
+STRATA_BINARY names the tool; without it the debug build is used.
+"""
 
 import base64
 import hashlib

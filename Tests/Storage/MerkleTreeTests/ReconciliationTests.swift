@@ -222,6 +222,37 @@ private func tiny(_ random: inout Random) -> ReconcileOptions {
     b.remove([])
   }
 
+  /// Replicas that exchange what sessions find, the higher version winning, come to the union, and then have nothing more to say.
+  @Test(.requirement("MerkleTree.keep.6"), arguments: 0..<UInt64(20 * testDepth)) func repairComesToTheUnion(seed: UInt64) throws {
+    var random = Random(seed: seed)
+    var models = [[UInt8]: Content]()
+    for _ in 0..<random.below(400) { models[random.bytes(2)] = Content(&random) }
+    var stores = [models, models, models]
+    func write(_ side: Int, _ key: [UInt8], _ content: Content) {
+      if let old = stores[side][key], !old.version.lexicographicallyPrecedes(content.version) { return }
+      stores[side][key] = content
+    }
+    for number in 0..<random.below(60) {
+      var content = Content(&random)
+      // Versions are unique, as those of a store are.
+      content.version = [255, UInt8(number)]
+      write(random.below(3), random.bytes(2), content)
+    }
+    var union: [[UInt8]: Content] = [:]
+    for store in stores { union.merge(store) { $0.version.lexicographicallyPrecedes($1.version) ? $1 : $0 } }
+    for (here, there) in [(0, 1), (1, 2), (2, 0), (0, 1)] {
+      var (a, b) = (try KeyRangeMerkleTree(stores[here]), try KeyRangeMerkleTree(stores[there]))
+      let result = try reconcile(&a, &b, options: tiny(&random))
+      for key in result.diff.onlyHere + result.diff.onlyThere + result.diff.differing {
+        if let content = stores[here][key] { write(there, key, content) }
+        if let content = stores[there][key] { write(here, key, content) }
+      }
+    }
+    for side in 0..<3 { #expect(stores[side] == union, "seed \(seed)") }
+    var (a, b) = (try KeyRangeMerkleTree(stores[0]), try KeyRangeMerkleTree(stores[2]))
+    #expect(try reconcile(&a, &b).frames == 2, "seed \(seed)")
+  }
+
   // MARK: Refusals
 
   private func refusal(_ body: () throws -> Void) -> MerkleError? {

@@ -84,7 +84,8 @@ public struct FrozenKeyTree: Sendable {
   /// How many keys there are.
   public var count: Int { proofs.leafCount }
 
-  /// The digest of a key's leaf, which ``MerkleVerifier`` wants, from the item's hash (``KeyRangeMerkleTree/itemHash(_:version:valueDigest:tombstone:)``).
+  /// The digest of a key's leaf, which ``MerkleVerifier`` wants, from the item's hash
+  /// (``KeyRangeMerkleTree/itemHash(_:version:valueDigest:tombstone:)``).
   public static func leafHash(itemHash: Digest) -> Digest { SHA256MerkleHasher.leaf(itemHash.bytes.span.bytes) }
 
   /// The proof that `key` is in the tree, at its rank. O(log n).

@@ -70,33 +70,27 @@ public struct KeyRangeMerkleTree: Sendable {
 
   /// The hash of an item: of key, version, flag and value digest, each behind its length, so that no two items share their bytes.
   public static func itemHash(_ key: [UInt8], version: [UInt8], valueDigest: Digest, tombstone: Bool) -> Digest {
-    let length =
-      ByteWriter.varintLength(UInt64(key.count)) + key.count + ByteWriter.varintLength(UInt64(version.count)) + version.count + 1
-      + Digest.byteCount
-    return withUnsafeTemporaryAllocation(byteCount: length, alignment: 8) { message in
-      var offset = 0
-      func put(_ bytes: UnsafeRawBufferPointer) {
-        UnsafeMutableRawBufferPointer(rebasing: message[offset...]).copyMemory(from: bytes)
-        offset += bytes.count
-      }
-      func putVarint(_ value: Int) {
-        var rest = UInt64(value)
-        while rest >= 0x80 {
-          message[offset] = UInt8(truncatingIfNeeded: rest) | 0x80
-          rest >>= 7
-          offset += 1
-        }
-        message[offset] = UInt8(truncatingIfNeeded: rest)
-        offset += 1
-      }
-      putVarint(key.count)
-      key.withUnsafeBytes(put)
-      putVarint(version.count)
-      version.withUnsafeBytes(put)
-      message[offset] = tombstone ? 1 : 0
-      offset += 1
-      valueDigest.withUnsafeBytes(put)
+    let (keyPrefix, versionPrefix) = (ByteWriter.varintLength(UInt64(key.count)), ByteWriter.varintLength(UInt64(version.count)))
+    let versionAt = keyPrefix + key.count
+    let flagAt = versionAt + versionPrefix + version.count
+    return withUnsafeTemporaryAllocation(byteCount: flagAt + 1 + Digest.byteCount, alignment: 8) { message in
+      putVarint(key.count, UnsafeMutableRawBufferPointer(rebasing: message[..<keyPrefix]))
+      key.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: message[keyPrefix..<versionAt]).copyMemory(from: $0) }
+      putVarint(version.count, UnsafeMutableRawBufferPointer(rebasing: message[versionAt..<versionAt + versionPrefix]))
+      version.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: message[versionAt + versionPrefix..<flagAt]).copyMemory(from: $0) }
+      message[flagAt] = tombstone ? 1 : 0
+      valueDigest.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: message[(flagAt + 1)...]).copyMemory(from: $0) }
       return sha256(tag: MerkleTag.item, UnsafeRawBufferPointer(message), UnsafeRawBufferPointer(start: nil, count: 0))
+    }
+  }
+
+  /// Fills `target`, which is as long as the varint of `value`.
+  @inline(__always)
+  private static func putVarint(_ value: Int, _ target: UnsafeMutableRawBufferPointer) {
+    var rest = UInt64(value)
+    for index in target.indices {
+      target[index] = UInt8(truncatingIfNeeded: rest & 0x7F) | (index + 1 < target.count ? 0x80 : 0)
+      rest >>= 7
     }
   }
 

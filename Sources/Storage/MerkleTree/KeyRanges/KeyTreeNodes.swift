@@ -92,18 +92,15 @@ struct KeyTreeNodes: Sendable {
   private mutating func descend(_ key: UnsafeRawBufferPointer) -> Int {
     path.removeAll(keepingCapacity: true)
     var node = root
-    for _ in 0..<depth {
-      let child = Self.child(of: inners[node], for: key)
-      path.append(Step(node: node, child: child))
-      node = Int(inners[node].children[child])
+    // Through a pointer, so that a node's arrays are not retained one by one on the way.
+    inners.withUnsafeBufferPointer { inners in
+      for _ in 0..<depth {
+        let child = inners[node].separators.child(for: key)
+        path.append(Step(node: node, child: child))
+        node = Int(inners[node].children[child])
+      }
     }
     return node
-  }
-
-  @inline(__always)
-  private static func child(of inner: borrowing Inner, for key: UnsafeRawBufferPointer) -> Int {
-    let (index, isFound) = inner.separators.lowerBound(key)
-    return isFound ? index + 1 : index
   }
 
   /// Changes the sums along `path`.
@@ -235,7 +232,7 @@ struct KeyTreeNodes: Sendable {
   /// The item hash under `key`.
   func hash(_ key: UnsafeRawBufferPointer) -> Digest? {
     var node = root
-    for _ in 0..<depth { node = Int(inners[node].children[Self.child(of: inners[node], for: key)]) }
+    for _ in 0..<depth { node = Int(inners[node].children[inners[node].separators.child(for: key)]) }
     let (index, isFound) = leaves[node].keys.lowerBound(key)
     return isFound ? leaves[node].hashes[index] : nil
   }
@@ -245,7 +242,7 @@ struct KeyTreeNodes: Sendable {
     var sum = RangeSum()
     var node = root
     for _ in 0..<depth {
-      let child = Self.child(of: inners[node], for: key)
+      let child = inners[node].separators.child(for: key)
       for left in 0..<child { sum += inners[node].sums[left] }
       node = Int(inners[node].children[child])
     }

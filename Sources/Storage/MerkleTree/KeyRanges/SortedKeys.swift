@@ -38,6 +38,13 @@ struct SortedKeys: Sendable {
     }
   }
 
+  /// The number of separators at or below `key`: the child that holds it.
+  @inline(__always)
+  func child(for key: UnsafeRawBufferPointer) -> Int {
+    let (index, isFound) = lowerBound(key)
+    return isFound ? index + 1 : index
+  }
+
   mutating func insert(_ key: UnsafeRawBufferPointer, at index: Int) {
     let start = start(index)
     // By an eighth, not by doubling: most of the tree's memory is in nodes like this.
