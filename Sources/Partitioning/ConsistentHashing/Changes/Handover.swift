@@ -30,7 +30,8 @@ public struct Handover<P: Placement>: Sendable {
     isComplete ? try new.replicas(key, count: plan.replicas) : try old.replicas(key, count: plan.replicas)
   }
 
-  /// Who is written: who is read, and those who are to hold the key; a write counts as done when the quorum of the former and all of the latter have it.
+  /// Who is written: who is read, and those who are to hold the key. A write counts as done when the quorum of the former and all of the latter
+  /// have it.
   public func writers(_ key: borrowing some KeyBytes & ~Escapable) throws(PlacementError) -> [MemberID] {
     let future = try new.replicas(key, count: plan.replicas)
     if isComplete { return future }

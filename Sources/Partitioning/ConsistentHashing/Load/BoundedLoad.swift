@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam, SODA 2018): a key goes to the first node in its order of preference that is
-/// not full, and no node ever holds more than ⌈c · its fair part of all leases⌉.
+/// Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam, SODA 2018): a key goes to the first node in its order of preference that
+/// is not full, and no node ever holds more than ⌈c · its fair part of all leases⌉.
 ///
 /// Safe from any thread; one lock, held for the walk. Memory: a number per member, and per former member that still has leases.
 public final class BoundedLoad<P: Placement>: Sendable, LoadOwner {

@@ -18,7 +18,8 @@ extension HashRing {
     changed.insert(member, at: rank)
     if case .ketama(let dialect) = allocation.rule { return next(changed, try Ketama.tokens(of: changed, dialect).sorted()) }
     // Ranks from the newcomer's on rise by one, which keeps coinciding tokens in the order of names.
-    let older = table.entries.map { TokenEntry(token: $0.token, owner: $0.owner >= rank ? $0.owner + 1 : $0.owner) }
+    var older = table.entries
+    for index in older.indices where older[index].owner >= rank { older[index].owner += 1 }
     return next(changed, try placing(member, rank: rank, among: older, changed))
   }
 

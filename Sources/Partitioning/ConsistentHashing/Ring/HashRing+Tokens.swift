@@ -38,8 +38,7 @@ extension HashRing {
         }
       }
     }
-    entries.sort()
-    return entries
+    return TokenTable.sorted(entries, bits: hash.bits)
   }
 
   /// The tokens of one member that are hashes of its name and a number: `<id>:<i>`, in Envoy's layout `<id>_<i>`.

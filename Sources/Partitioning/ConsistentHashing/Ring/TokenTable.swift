@@ -38,7 +38,12 @@ struct TokenTable: Sendable, Hashable {
 
   @usableFromInline var count: Int { tokens.count }
 
-  var entries: [TokenEntry] { zip(tokens, owners).map { TokenEntry(token: $0, owner: $1) } }
+  var entries: [TokenEntry] {
+    [TokenEntry](unsafeUninitializedCapacity: count) { entries, initialized in
+      for index in 0..<count { entries.initializeElement(at: index, to: TokenEntry(token: tokens[index], owner: owners[index])) }
+      initialized = count
+    }
+  }
 
   /// The index of the first token that is not below `position`, or of the smallest token where all are. The table must not be empty.
   @inlinable
@@ -67,6 +72,46 @@ struct TokenTable: Sendable, Hashable {
       if tokens[middle] < position { low = middle + 1 } else { high = middle }
     }
     return low
+  }
+
+  /// The entries in ascending order: dealt out by the top bits of their tokens, which leaves one or two together, then sorted in place.
+  static func sorted(_ entries: [TokenEntry], bits: Int) -> [TokenEntry] {
+    let indexBits = min(max(0, Int.bitWidth - 1 - entries.count.leadingZeroBitCount), bits)
+    guard entries.count > 64 else { return entries.sorted() }
+    let shift = UInt64(bits - indexBits)
+    var ends = [UInt32](repeating: 0, count: (1 << indexBits) + 1)
+    for entry in entries { ends[Int(truncatingIfNeeded: entry.token >> shift) + 1] += 1 }
+    for bucket in 1..<ends.count { ends[bucket] += ends[bucket - 1] }
+    var dealt = entries
+    for entry in entries {
+      let bucket = Int(truncatingIfNeeded: entry.token >> shift)
+      dealt[Int(ends[bucket])] = entry
+      ends[bucket] += 1
+    }
+    var start = 0
+    for end in ends.dropLast() {
+      sort(&dealt, start..<Int(end))
+      start = Int(end)
+    }
+    return dealt
+  }
+
+  /// Insertion for the few that are usually together; the library's sort where tokens coincide in numbers.
+  private static func sort(_ entries: inout [TokenEntry], _ range: Range<Int>) {
+    guard range.count > 1 else { return }
+    guard range.count <= 24 else {
+      entries[range].sort()
+      return
+    }
+    for index in range.dropFirst() {
+      let entry = entries[index]
+      var place = index
+      while place > range.lowerBound, entry < entries[place - 1] {
+        entries[place] = entries[place - 1]
+        place -= 1
+      }
+      entries[place] = entry
+    }
   }
 
   /// Two ascending sequences as one.

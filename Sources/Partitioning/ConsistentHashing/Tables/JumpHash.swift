@@ -37,7 +37,7 @@ public struct JumpHash: Placement {
     while next < count {
       bucket = Int(next)
       key = key &* 2_862_933_555_777_941_757 &+ 1
-      next = (Double(bucket &+ 1) * (2_147_483_648.0 / Double(Int64(bitPattern: (key >> 33) &+ 1)))).rounded(.down)
+      next = Double(bucket &+ 1) * (2_147_483_648.0 / Double(Int64(bitPattern: (key >> 33) &+ 1)))
     }
     return bucket
   }

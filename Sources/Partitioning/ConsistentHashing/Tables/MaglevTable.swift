@@ -139,7 +139,9 @@ public struct MaglevTable: Placement {
   @inlinable
   public func primaryIndex(at position: UInt64) throws(PlacementError) -> Int {
     guard !entries.isEmpty else { throw .empty }
-    return Int(entries[Int(truncatingIfNeeded: remainder.of(position))])
+    // A position of this table is below its size; any other number is taken modulo it.
+    let entry = position < remainder.divisor ? position : remainder.of(position)
+    return Int(entries[Int(truncatingIfNeeded: entry)])
   }
 
   public func fillOwners(_ owners: UnsafeMutableBufferPointer<UInt32>, at position: UInt64, spread: Spread) throws(PlacementError) {

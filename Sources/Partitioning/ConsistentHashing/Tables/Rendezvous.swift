@@ -73,6 +73,7 @@ public struct Rendezvous: Placement {
   public func primaryIndex(at position: UInt64) throws(PlacementError) -> Int {
     guard !members.isEmpty else { throw .empty }
     let key = Murmur.finish(position)
+    if classes.count == 1 { return highest(key) }
     var best = Bid(score: -1, number: 0, node: 0)
     for group in classes {
       var highest: UInt64 = 0
@@ -84,11 +85,25 @@ public struct Rendezvous: Placement {
           node = index
         }
       }
-      if classes.count == 1 { return node }
       let bid = Bid(score: Self.score(highest, group.weight), number: highest, node: UInt32(node))
       if bid.precedes(best) { best = bid }
     }
     return Int(best.node)
+  }
+
+  /// The node of the highest number; where all weights are equal, its bid is the highest.
+  private func highest(_ key: UInt64) -> Int {
+    seeds.withUnsafeBufferPointer { seeds in
+      var highest: UInt64 = 0
+      var node = 0
+      for index in seeds.indices {
+        let number = Self.number(key, seeds[index])
+        let isHigher = number > highest
+        highest = isHigher ? number : highest
+        node = isHigher ? index : node
+      }
+      return node
+    }
   }
 
   private struct Bid {

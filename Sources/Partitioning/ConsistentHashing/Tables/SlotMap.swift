@@ -77,7 +77,8 @@ public struct SlotMap: Placement {
   @inlinable
   public func primaryIndex(at position: UInt64) throws(PlacementError) -> Int {
     guard !owners.isEmpty else { throw .empty }
-    return Int(owners[Int(truncatingIfNeeded: remainder.of(position))])
+    let slot = position < remainder.divisor ? position : remainder.of(position)
+    return Int(owners[Int(truncatingIfNeeded: slot)])
   }
 
   public func fillOwners(_ owners: UnsafeMutableBufferPointer<UInt32>, at position: UInt64, spread: Spread) throws(PlacementError) {
