@@ -4,6 +4,14 @@
 
 int strata_has_wide_blocks;
 
+int strata_block_test_narrow(const void *block, uint32_t half, int count) {
+  const unsigned char *bytes = block;
+  for (; count > 0; count--, half *= STRATA_BLOCK_STEP) {
+    if ((bytes[half >> 26] >> ((half >> 23) & 7) & 1) == 0) return 0;
+  }
+  return 1;
+}
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define WIDE __attribute__((target("avx2")))

@@ -56,9 +56,13 @@ public struct BinaryFuseFilter<Fingerprint: FixedWidthInteger & UnsignedInteger 
   @inlinable
   @inline(__always)
   public func mayContain(hash: UInt64) -> Bool {
-    guard kind == .fuse else { return kind == .everything }
+    guard kind == .fuse else { return constantAnswer }
     return Self.test(FuseMix.mix(hash &+ mixing), shape, UnsafeRawPointer(memory.base))  // wraps: any bijection of the hashes will do
   }
+
+  /// What a filter without fingerprints answers; out of line, so that a loop of probes is not split for it.
+  @inline(never)
+  @usableFromInline var constantAnswer: Bool { kind == .everything }
 
   /// Whether the fingerprints of a mixed hash agree. Slots are below the shape's number of slots, for which `base` has room.
   @inlinable
