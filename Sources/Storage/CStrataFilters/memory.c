@@ -7,13 +7,13 @@
 #include <sys/mman.h>
 #endif
 
-enum { LINE = 64, LARGE_PAGE = 2 << 20, LARGE = 8 << 20 };
+enum { LINE = 64, LARGE_PAGE = 2 << 20, LARGE = 8 << 20, BEHIND = 16 };
 
 void *strata_zeroed(size_t count, void **owner) {
-  if (count > SIZE_MAX - LARGE_PAGE) return NULL;
+  if (count > SIZE_MAX - LARGE_PAGE - BEHIND) return NULL;
   size_t align = count < LARGE ? LINE : LARGE_PAGE;
   // calloc of this size maps pages that are zero by themselves, which aligned_alloc and memset would touch one by one.
-  char *memory = calloc(1, count + align);
+  char *memory = calloc(1, count + align + BEHIND);
   if (memory == NULL) return NULL;
   *owner = memory;
   char *aligned = memory + (align - (uintptr_t)memory % align) % align;
