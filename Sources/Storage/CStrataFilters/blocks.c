@@ -3,6 +3,15 @@
 // The geometry of RocksDB's FastLocalBloom, of which the upper nine bits of every product name one of a block's 512 bits.
 
 int strata_has_wide_blocks;
+int (*strata_block_test_form)(const void *block, uint32_t half, int count) = strata_block_test_narrow;
+
+int strata_block_test_narrow(const void *block, uint32_t half, int count) {
+  const unsigned char *bytes = block;
+  for (; count > 0; count--, half *= STRATA_BLOCK_STEP) {
+    if ((bytes[half >> 26] >> ((half >> 23) & 7) & 1) == 0) return 0;
+  }
+  return 1;
+}
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -11,6 +20,7 @@ int strata_has_wide_blocks;
 __attribute__((constructor)) static void choose(void) {
   __builtin_cpu_init();
   strata_has_wide_blocks = __builtin_cpu_supports("avx2") != 0;
+  if (strata_has_wide_blocks) strata_block_test_form = strata_block_test_wide;
 }
 
 // The multiplier to the powers 0 to 7, and to the eighth, modulo 2^32.

@@ -1,6 +1,6 @@
 import CStrataFilters
 
-/// Bytes that begin on a cache line, zero at first, given back with their last owner.
+/// Bytes that begin on a cache line, zero at first, given back with their last owner. Sixteen bytes behind the last may be read.
 @usableFromInline
 final class FilterMemory: @unchecked Sendable {  // written to only while it has a single owner, see `makeUnique`
   @usableFromInline let base: UnsafeMutableRawPointer

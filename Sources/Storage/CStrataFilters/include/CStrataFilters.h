@@ -9,7 +9,8 @@ uint64_t strata_xxh3(const void *bytes, size_t count, uint64_t seed);
 /// Brings the cache line at `address` nearer; nothing where the processor knows no such thing.
 static inline void strata_prefetch(const void *address) { __builtin_prefetch(address, 1, 1); }
 
-/// `count` zero bytes that begin on a cache line, or NULL. Pages nobody writes to take no memory. `owner` receives what strata_release takes.
+/// `count` zero bytes that begin on a cache line, or NULL. Pages nobody writes to take no memory. 16 bytes more may be
+/// read behind them. `owner` receives what strata_release takes.
 void *strata_zeroed(size_t count, void **owner);
 
 /// Gives back what strata_zeroed gave.
@@ -24,25 +25,17 @@ uint64_t strata_set_bits(const void *bytes, size_t count);
 /// The offset of the 64-byte block of a hash among `blocks` of them.
 static inline size_t strata_block_offset(uint64_t hash, uint64_t blocks) { return (size_t)(((hash >> 32) * blocks) >> 32) << 6; }
 
-/// strata_block_test by vector instructions; only where strata_has_wide_blocks.
+/// Whether the first `count` bits of a key, of whose hash `half` is the lower half, are all set in its 64-byte block: in any processor's instructions,
+/// and by vectors where strata_has_wide_blocks.
+int strata_block_test_narrow(const void *block, uint32_t half, int count);
 int strata_block_test_wide(const void *block, uint32_t half, int count);
 
-/// Whether this processor has them; set before main, never after.
+/// Whether this processor has the vectors, and the better of the two forms; set before main, never after.
 extern int strata_has_wide_blocks;
+extern int (*strata_block_test_form)(const void *block, uint32_t half, int count);
 
-/// strata_block_test in any processor's instructions.
-static inline int strata_block_test_narrow(const void *block, uint32_t half, int count) {
-  const unsigned char *bytes = (const unsigned char *)block;
-  for (; count > 0; count--, half *= STRATA_BLOCK_STEP) {
-    if ((bytes[half >> 26] >> ((half >> 23) & 7) & 1) == 0) return 0;
-  }
-  return 1;
-}
-
-/// Whether the first `count` bits of a key, of whose hash `half` is the lower half, are all set in its 64-byte block.
-static inline int strata_block_test(const void *block, uint32_t half, int count) {
-  return strata_has_wide_blocks ? strata_block_test_wide(block, half, count) : strata_block_test_narrow(block, half, count);
-}
+/// The better form's answer: 0 or 1.
+static inline int strata_block_test(const void *block, uint32_t half, int count) { return strata_block_test_form(block, half, count); }
 
 /// Sets the first `count` bits of a key in its 64-byte block.
 static inline void strata_block_set(void *block, uint32_t half, int count) {

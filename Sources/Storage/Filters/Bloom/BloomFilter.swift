@@ -88,7 +88,8 @@ public struct BloomFilter: MembershipFilter, Hashable {
       let place = Int(truncatingIfNeeded: position >> 6)
       let word = UInt64(littleEndian: words[place])
       let bit = (1 as UInt64) &<< position
-      fresh &+= (word & bit == 0) ? 1 : 0
+      // Without a branch, which a half-full filter would make a guess.
+      fresh &+= ~word &>> position & 1
       words[place] = (word | bit).littleEndian
       walk = walk &* BloomGeometry.step
       left &-= 1

@@ -110,16 +110,14 @@ public struct FilterBuilder: ~Copyable {
     guard var arrangement = FuseArrangement(hashes.buffers, mixing: FuseMix.firstMixing(seed)) else { return nil }
     // The arrangement holds the distinct keys from here on: with both there would be no room within 24 bytes per hash.
     hashes.removeAll()
-    for _ in 0..<attempts {
-      if let filter = BinaryFuseFilter<Fingerprint>.filter(of: arrangement, seed: seed) {
-        filter.damage(bitDamage)
-        if detectsCorruption, !filter.holds(arrangement) {
-          throw .damagedWhileBuilding(reason: "a key is not in the filter it was built of")
-        }
-        return filter.encoded()
+    if let filter = BinaryFuseFilter<Fingerprint>.build(of: &arrangement, seed: seed, attempts: attempts) {
+      filter.damage(bitDamage)
+      if detectsCorruption, !filter.holds(arrangement) {
+        throw .damagedWhileBuilding(reason: "a key is not in the filter it was built of")
       }
-      guard arrangement.remix(FuseMix.nextMixing(arrangement.mixing)) else { break }
+      return filter.encoded()
     }
+    _ = arrangement.makeDistinct()
     for key in arrangement.keys { hashes.append(FuseMix.unmix(key) &- arrangement.mixing) }  // undoes the sum, which wraps
     return nil
   }

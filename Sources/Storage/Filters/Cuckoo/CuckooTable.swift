@@ -48,9 +48,13 @@ struct CuckooTable: Sendable, Hashable {
   /// Whether one of the four fingerprints of a loaded bucket is `fingerprint`: a lane of 12 bits becomes zero, and only then does one borrow.
   @inlinable
   @inline(__always)
-  static func holds(_ bucket: UInt64, _ fingerprint: UInt64) -> Bool {
+  static func holds(_ bucket: UInt64, _ fingerprint: UInt64) -> Bool { matches(bucket, fingerprint) != 0 }
+
+  @inlinable
+  @inline(__always)
+  static func matches(_ bucket: UInt64, _ fingerprint: UInt64) -> UInt64 {
     let difference = bucket ^ (fingerprint &* 0x0010_0100_1001)
-    return (difference &- 0x0010_0100_1001) & ~difference & 0x8008_0080_0800 != 0
+    return (difference &- 0x0010_0100_1001) & ~difference & 0x8008_0080_0800
   }
 
   /// Whether the fingerprint of a hash is in one of its buckets or is the victim.
@@ -60,8 +64,10 @@ struct CuckooTable: Sendable, Hashable {
     let fingerprint = Self.fingerprint(hash)
     let first = bucket(hash)
     let second = other(first, fingerprint)
-    if Self.holds(Self.load(base, first), fingerprint) || Self.holds(Self.load(base, second), fingerprint) { return true }
-    return victim.fingerprint == fingerprint && (victim.bucket == first || victim.bucket == second)
+    // Both are read at once: to wait for the first before asking for the second costs more than it saves.
+    let found = Self.matches(Self.load(base, first), fingerprint) | Self.matches(Self.load(base, second), fingerprint)
+    let distance = (victim.bucket ^ first == 0 ? 0 : victim.bucket ^ second) | (victim.fingerprint ^ fingerprint)
+    return found != 0 || distance == 0
   }
 
   /// Fingerprint `slot` of a bucket, 0 where it is empty.

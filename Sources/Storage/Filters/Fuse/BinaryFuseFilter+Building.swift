@@ -8,8 +8,16 @@ extension BinaryFuseFilter {
     guard count > 0 else { return Self(kind: .nothing, seed: seed) }
     guard count <= maxHashes, attempts > 0 else { return nil }
     guard var arrangement = FuseArrangement(pieces, mixing: FuseMix.firstMixing(seed)) else { return nil }
+    return build(of: &arrangement, seed: seed, attempts: attempts)
+  }
+
+  /// The filter under the first of the mixings that gives an arrangement, or `nil` where none of them does.
+  ///
+  /// A peeling that fails for repeated keys is not counted: the same mixing is tried again without them, so that they do not change the bytes.
+  static func build(of arrangement: inout FuseArrangement, seed: UInt64, attempts: Int) -> Self? {
     for _ in 0..<attempts {
       if let filter = filter(of: arrangement, seed: seed) { return filter }
+      if arrangement.makeDistinct(), let filter = filter(of: arrangement, seed: seed) { return filter }
       guard arrangement.remix(FuseMix.nextMixing(arrangement.mixing)) else { return nil }
     }
     return nil
@@ -42,12 +50,12 @@ extension BinaryFuseFilter {
   }
 }
 
-/// The distinct keys of a filter to be, mixed and ascending.
-///
-/// Repeated keys would make peeling impossible. Ascending order makes the slots come one segment after another, which keeps the tables in the cache.
+/// The keys of a filter to be, mixed, in the order of their upper bits: their slots come one segment after another, which keeps the tables in the cache.
 struct FuseArrangement: ~Copyable {
   private(set) var mixing: UInt64
   private(set) var count: Int
+  /// Whether each key is surely there once. Repeated keys share all of their slots and cannot be peeled; they are looked for only then.
+  private(set) var isDistinct = false
   private var memory: FilterMemory
 
   var keys: UnsafeBufferPointer<UInt64> { UnsafeBufferPointer(start: memory.base.assumingMemoryBound(to: UInt64.self), count: count) }
@@ -55,76 +63,68 @@ struct FuseArrangement: ~Copyable {
   /// Takes the hashes over; `nil` where there is no memory for them. There must be one at least.
   init?(_ pieces: [UnsafeBufferPointer<UInt64>], mixing: UInt64) {
     self.mixing = mixing
-    let total = pieces.reduce(0) { $0 + $1.count }
-    guard let memory = try? FilterMemory(zeroed: UInt64(total) * 8, limit: .max) else { return nil }
+    count = pieces.reduce(0) { $0 + $1.count }
+    guard let memory = try? FilterMemory(zeroed: UInt64(count) * 8, limit: .max) else { return nil }
     self.memory = memory
-    Self.sort(pieces, into: memory, count: total) { FuseMix.mix($0 &+ mixing) }  // wraps: a bijection
-    count = Self.dropRepetitions(memory.base.assumingMemoryBound(to: UInt64.self), total)
+    Self.arrange(pieces, mixing, into: memory, count: count)
   }
 
   /// Mixes the same keys anew. `false` where there is no memory for that.
   mutating func remix(_ next: UInt64) -> Bool {
     guard let target = try? FilterMemory(zeroed: UInt64(count) * 8, limit: .max) else { return false }
-    let last = mixing
-    Self.sort([keys], into: target, count: count) { FuseMix.mix(FuseMix.unmix($0) &- last &+ next) }  // wraps: bijections
+    let hashes = UnsafeMutableBufferPointer(mutating: keys)
+    for index in hashes.indices { hashes[index] = FuseMix.unmix(hashes[index]) &- mixing }  // undoes the sum, which wraps
+    Self.arrange([UnsafeBufferPointer(hashes)], next, into: target, count: count)
     memory = target
     mixing = next
     return true
   }
 
-  /// Mixed values are uniform: one pass into buckets by the top bits leaves about eight in each to sort.
-  private static func sort(
-    _ pieces: [UnsafeBufferPointer<UInt64>], into memory: FilterMemory, count: Int, _ mix: (UInt64) -> UInt64
-  ) {
-    let keys = memory.base.assumingMemoryBound(to: UInt64.self)
-    let bits = max(0, Int.bitWidth - count.leadingZeroBitCount - 4)
-    let shift = UInt64(64 - bits)
-    // At most 2^30 hashes: 32 bits hold every end.
-    var ends = [UInt32](repeating: 0, count: (1 << bits) + 1)
-    ends.withUnsafeMutableBufferPointer { ends in
-      for piece in pieces { for hash in piece { ends[Int(truncatingIfNeeded: mix(hash) >> shift) &+ 1] &+= 1 } }
-      for bucket in 1..<ends.count { ends[bucket] &+= ends[bucket - 1] }
-      for piece in pieces {
-        for hash in piece {
-          let key = mix(hash)
-          let bucket = Int(truncatingIfNeeded: key >> shift)
-          keys[Int(ends[bucket])] = key
-          ends[bucket] &+= 1
-        }
-      }
-      var start = 0
-      for bucket in 0..<ends.count - 1 {
-        let end = Int(ends[bucket])
-        sort(UnsafeMutableBufferPointer(start: keys + start, count: end - start))
-        start = end
-      }
+  /// Leaves each key once. Gives whether any was there more often.
+  mutating func makeDistinct() -> Bool {
+    guard !isDistinct else { return false }
+    isDistinct = true
+    let keys = UnsafeMutableBufferPointer(mutating: keys)
+    let bits = Self.bucketBits(count)
+    var start = 0
+    while start < keys.count {
+      // Buckets follow one another; each is sorted by itself.
+      let bucket = keys[start] >> UInt64(64 - bits)
+      var end = start + 1
+      while end < keys.count, keys[end] >> UInt64(64 - bits) == bucket { end += 1 }
+      var part = UnsafeMutableBufferPointer(rebasing: keys[start..<end])
+      part.sort()
+      start = end
     }
-  }
-
-  /// Insertion for the few keys a bucket has; the library's sort where many hashes repeat.
-  private static func sort(_ keys: UnsafeMutableBufferPointer<UInt64>) {
-    guard keys.count <= 32 else {
-      var keys = keys
-      keys.sort()
-      return
-    }
-    for index in keys.indices.dropFirst() {
-      let key = keys[index]
-      var place = index
-      while place > 0, keys[place &- 1] > key {
-        keys[place] = keys[place &- 1]
-        place &-= 1
-      }
-      keys[place] = key
-    }
-  }
-
-  private static func dropRepetitions(_ keys: UnsafeMutablePointer<UInt64>, _ count: Int) -> Int {
     var kept = 1
-    for index in 1..<max(count, 1) where keys[index] != keys[kept - 1] {
+    for index in 1..<max(keys.count, 1) where keys[index] != keys[kept - 1] {
       keys[kept] = keys[index]
       kept += 1
     }
-    return kept
+    defer { count = kept }
+    return kept < count
+  }
+
+  /// Few enough for the caches to hold the end of every bucket.
+  private static func bucketBits(_ count: Int) -> Int { min(max(0, Int.bitWidth - count.leadingZeroBitCount - 12), 10) }
+
+  /// Mixes hashes and writes them into buckets by their upper bits.
+  private static func arrange(_ pieces: [UnsafeBufferPointer<UInt64>], _ mixing: UInt64, into memory: FilterMemory, count: Int) {
+    let keys = memory.base.assumingMemoryBound(to: UInt64.self)
+    let bits = bucketBits(count)
+    let shift = UInt64(64 - bits)
+    withUnsafeTemporaryAllocation(of: Int.self, capacity: (1 << bits) + 1) { ends in
+      ends.initialize(repeating: 0)
+      for piece in pieces { for hash in piece { ends[Int(truncatingIfNeeded: FuseMix.mix(hash &+ mixing) >> shift) &+ 1] &+= 1 } }
+      for bucket in 1..<ends.count { ends[bucket] &+= ends[bucket - 1] }
+      for piece in pieces {
+        for hash in piece {
+          let key = FuseMix.mix(hash &+ mixing)  // wraps: a bijection
+          let bucket = Int(truncatingIfNeeded: key >> shift)
+          keys[ends[bucket]] = key
+          ends[bucket] &+= 1
+        }
+      }
+    }
   }
 }

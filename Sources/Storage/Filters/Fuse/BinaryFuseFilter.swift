@@ -19,6 +19,9 @@ public struct BinaryFuseFilter<Fingerprint: FixedWidthInteger & UnsignedInteger 
   /// The seed of the mixing, of those tried the first that gave an arrangement.
   @usableFromInline let mixing: UInt64
   @usableFromInline let memory: FilterMemory
+  /// The bits of the difference that count, and what they must be: all and 0, or for the kinds without fingerprints none and 1 or 0.
+  @usableFromInline let mask: Fingerprint
+  @usableFromInline let wanted: Fingerprint
 
   /// The filter over the keys with these hashes; hashes may repeat and come in any order.
   ///
@@ -44,6 +47,8 @@ public struct BinaryFuseFilter<Fingerprint: FixedWidthInteger & UnsignedInteger 
     self.shape = shape
     self.mixing = mixing
     self.memory = memory
+    mask = kind == .fuse ? .max : 0
+    wanted = kind == .nothing ? 1 : 0
   }
 
   /// Whether the key with this hash may be among those the filter was built of; false means it surely is not.
@@ -56,20 +61,26 @@ public struct BinaryFuseFilter<Fingerprint: FixedWidthInteger & UnsignedInteger 
   @inlinable
   @inline(__always)
   public func mayContain(hash: UInt64) -> Bool {
-    guard kind == .fuse else { return kind == .everything }
-    return Self.test(FuseMix.mix(hash &+ mixing), shape, UnsafeRawPointer(memory.base))  // wraps: any bijection of the hashes will do
+    // Wraps: any bijection of the hashes will do. A filter without fingerprints is asked as well, about the bytes that all memory has behind its last,
+    // and the answer is masked: a branch would be taken for every filter and split the loops that ask.
+    Self.difference(FuseMix.mix(hash &+ mixing), shape, UnsafeRawPointer(memory.base)) & mask == wanted
   }
 
   /// Whether the fingerprints of a mixed hash agree. Slots are below the shape's number of slots, for which `base` has room.
   @inlinable
   @inline(__always)
-  static func test(_ mixed: UInt64, _ shape: FuseShape, _ base: UnsafeRawPointer) -> Bool {
+  static func test(_ mixed: UInt64, _ shape: FuseShape, _ base: UnsafeRawPointer) -> Bool { difference(mixed, shape, base) == 0 }
+
+  /// In which bits the fingerprints of a mixed hash do not agree.
+  @inlinable
+  @inline(__always)
+  static func difference(_ mixed: UInt64, _ shape: FuseShape, _ base: UnsafeRawPointer) -> Fingerprint {
     let slots = shape.slots(mixed)
     let size = MemoryLayout<Fingerprint>.size
     let a = base.loadUnaligned(fromByteOffset: slots.0 &* size, as: Fingerprint.self)
     let b = base.loadUnaligned(fromByteOffset: slots.1 &* size, as: Fingerprint.self)
     let c = base.loadUnaligned(fromByteOffset: slots.2 &* size, as: Fingerprint.self)
-    return a ^ b ^ c == fingerprint(mixed)
+    return a ^ b ^ c ^ fingerprint(mixed)
   }
 
   @inlinable
