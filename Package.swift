@@ -46,6 +46,7 @@ let blocks: [Target] = [
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
+  block("Encoding", "Avro", ["StrataBytes", "StrataCompression", "StrataDisk", system]),
   block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
 ]
 
@@ -76,6 +77,8 @@ let blockTests: [Target] = [
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
     resources: [.copy("Golden")]),
+  tests(
+    "Encoding", "Avro", ["StrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
