@@ -4,7 +4,7 @@ struct Fault: Error {}
 /// Reads Avro's primitives from memory and keeps the bounds of one datum. Every read is checked against `end`; none traps.
 struct Cursor {
   var next: UnsafePointer<UInt8>
-  let end: UnsafePointer<UInt8>
+  var end: UnsafePointer<UInt8>
   let start: UnsafePointer<UInt8>
   /// How many bytes of memory this datum may still take.
   var budget: Int
