@@ -46,7 +46,7 @@ let blocks: [Target] = [
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
-  block("Encoding", "Avro", ["StrataBytes", "StrataCompression", "StrataDisk", system]),
+  block("Encoding", "Avro", ["CStrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", system]),
   block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
 ]
 
@@ -98,6 +98,8 @@ let tool: [Target] = [
 ]
 
 let shims: [Target] = [
+  .target(
+    name: "CStrataAvro", path: "Sources/Encoding/CStrataAvro", linkerSettings: ["bz2", "lzma", "z", "zstd"].map { .linkedLibrary($0) }),
   .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
   .target(
     name: "CStrataCompression", path: "Sources/Core/CStrataCompression",
