@@ -90,7 +90,7 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios", "StrataSimulation",
+      "StrataRESP", "StrataAvro", "StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios", "StrataSimulation",
       "StrataSSTable", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],

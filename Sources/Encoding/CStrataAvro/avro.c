@@ -18,6 +18,22 @@ int64_t strata_bzip2_decompress(const void *input, size_t count, void *output, s
   }
 }
 
+int64_t strata_inflate_lenient(const void *input, size_t count, void *output, size_t capacity) {
+  if (count > UINT_MAX || capacity > UINT_MAX) return -1;
+  z_stream stream = {0};
+  stream.next_in = (Bytef *)input;
+  stream.avail_in = (uInt)count;
+  stream.next_out = output;
+  stream.avail_out = (uInt)capacity;
+  if (inflateInit2(&stream, -15) != Z_OK) return -3;
+  int state = inflate(&stream, Z_FINISH);
+  size_t rest = stream.avail_in, written = stream.total_out;
+  inflateEnd(&stream);
+  if (state == Z_STREAM_END) return rest <= 4 ? (int64_t)written : -1;
+  if (state == Z_MEM_ERROR) return -3;
+  return (state == Z_BUF_ERROR || state == Z_OK) && written == capacity ? -2 : -1;
+}
+
 int64_t strata_xz_decompress(const void *input, size_t count, void *output, size_t capacity) {
   // The preset with the largest dictionary needs 65 MiB to decompress; a header that asks for more is refused.
   uint64_t memory = 80u << 20;

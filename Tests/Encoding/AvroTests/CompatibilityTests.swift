@@ -43,7 +43,8 @@ struct CompatibilityTests {
     (#"["int"]"#, #"["int","string"]"#, "MISSING_UNION_BRANCH", "/1"), (#"["string"]"#, #"["boolean"]"#, "MISSING_UNION_BRANCH", "/0"),
     (#"["string","bytes"]"#, #""int""#, "MISSING_UNION_BRANCH", ""), (#""int""#, #"["int","long"]"#, "TYPE_MISMATCH", ""),
     (record(#"{"name":"a","type":"int"}"#), record(""), "READER_FIELD_MISSING_DEFAULT_VALUE", "/fields/0"),
-    (record("", "A"), record("", "B"), "NAME_MISMATCH", "/name"), (linkedList.replacing("long\"", with: "int\""), linkedList, "TYPE_MISMATCH", "/fields/0/type"),
+    (record("", "A"), record("", "B"), "NAME_MISMATCH", "/name"),
+    (linkedList.replacing("long\"", with: "int\""), linkedList, "TYPE_MISMATCH", "/fields/0/type"),
     (record(#"{"name":"a","type":"string"}"#), record(#"{"name":"a","type":"int"}"#), "TYPE_MISMATCH", "/fields/0/type"),
   ]
 

@@ -156,7 +156,9 @@ struct Generator {
     case .map(let value): return .map(evolved(value))
     case .record(let name, let fields):
       var result = fields.map { Model.Field(name: $0.name, type: evolved($0.type), fallback: $0.fallback) }
-      if random.chance(1, in: 3) { result.insert(.init(name: "added\(random.next())", type: .primitive(.int), fallback: "42"), at: random.below(result.count + 1)) }
+      if random.chance(1, in: 3) {
+        result.insert(.init(name: "added\(random.next())", type: .primitive(.int), fallback: "42"), at: random.below(result.count + 1))
+      }
       // A type must stand before the references to it.
       let loose = result.indices.filter { !Self.hasNames(result[$0].type) }
       if random.chance(1, in: 2), let first = loose.first, let last = loose.last { result.swapAt(first, last) }

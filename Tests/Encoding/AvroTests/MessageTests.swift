@@ -40,7 +40,12 @@ struct UntypedTests {
 
   @Test(.requirement("Avro.never.4"))
   func aMissingFieldIsAnErrorWhateverItsDefault() throws {
-    let record = try schema(#"{"type":"record","name":"R","fields":[{"name":"l","type":{"type":"array","items":{"type":"record","name":"S","fields":[{"name":"a","type":"int","default":1}]}}}]}"#)
+    let record = try schema(
+      #"""
+      {"type":"record","name":"R","fields":[{"name":"l","type":{"type":"array","items":
+       {"type":"record","name":"S","fields":[{"name":"a","type":"int","default":1}]}}}]}
+      """#
+    )
     let error = failure(record, .keyed([("l", .list([.keyed([])]))]))
     #expect(error?.kind == .missingField)
     #expect(error?.path == "/l/0/a")

@@ -18,21 +18,23 @@ struct SchemaTests {
     #expect(null.fields[0].defaultValue == .union(branch: 0, .null))
   }
 
-  @Test(.requirement("Avro.keep.9"), arguments: [
-    ("", ""), ("{", ""), (#""unknown""#, ""), ("12", ""), (#"{"type":"record","name":"R"}"#, ""), (#"{"type":"enum","name":"E"}"#, ""),
-    (#"{"type":"fixed","name":"F"}"#, ""), (#"{"type":"array"}"#, ""), (#"{"type":"map"}"#, ""), (#"{"name":"R"}"#, ""),
-    (#"{"type":"fixed","name":"F","size":-1}"#, "/size"), (#"{"type":"fixed","name":"F","size":1.5}"#, "/size"),
-    (#"{"type":"record","name":"1R","fields":[]}"#, "/name"), (#"{"type":"record","name":"a..R","fields":[]}"#, "/name"),
-    (#"{"type":"record","name":"int","fields":[]}"#, "/name"),
-    (#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"int"}]}"#, "/fields/1"),
-    (#"{"type":"record","name":"R","fields":[{"name":"a","type":"nope"}]}"#, "/fields/0/type"),
-    (#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"x"}]}"#, "/fields/0/default"),
-    (#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":2147483648}]}"#, "/fields/0/default"),
-    (#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","order":"up"}]}"#, "/fields/0/order"),
-    (#"{"type":"enum","name":"E","symbols":["A","A"]}"#, "/symbols/1"), (#"{"type":"enum","name":"E","symbols":["A-B"]}"#, "/symbols/0"),
-    (#"{"type":"enum","name":"E","symbols":["A"],"default":"B"}"#, "/default"),
-    (#"["int",{"type":"fixed","name":"F","size":1},{"type":"fixed","name":"F","size":1}]"#, "/2/name"),
-  ])
+  @Test(
+    .requirement("Avro.keep.9"),
+    arguments: [
+      ("", ""), ("{", ""), (#""unknown""#, ""), ("12", ""), (#"{"type":"record","name":"R"}"#, ""), (#"{"type":"enum","name":"E"}"#, ""),
+      (#"{"type":"fixed","name":"F"}"#, ""), (#"{"type":"array"}"#, ""), (#"{"type":"map"}"#, ""), (#"{"name":"R"}"#, ""),
+      (#"{"type":"fixed","name":"F","size":-1}"#, "/size"), (#"{"type":"fixed","name":"F","size":1.5}"#, "/size"),
+      (#"{"type":"record","name":"1R","fields":[]}"#, "/name"), (#"{"type":"record","name":"a..R","fields":[]}"#, "/name"),
+      (#"{"type":"record","name":"int","fields":[]}"#, "/name"),
+      (#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"int"}]}"#, "/fields/1"),
+      (#"{"type":"record","name":"R","fields":[{"name":"a","type":"nope"}]}"#, "/fields/0/type"),
+      (#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":"x"}]}"#, "/fields/0/default"),
+      (#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","default":2147483648}]}"#, "/fields/0/default"),
+      (#"{"type":"record","name":"R","fields":[{"name":"a","type":"int","order":"up"}]}"#, "/fields/0/order"),
+      (#"{"type":"enum","name":"E","symbols":["A","A"]}"#, "/symbols/1"), (#"{"type":"enum","name":"E","symbols":["A-B"]}"#, "/symbols/0"),
+      (#"{"type":"enum","name":"E","symbols":["A"],"default":"B"}"#, "/default"),
+      (#"["int",{"type":"fixed","name":"F","size":1},{"type":"fixed","name":"F","size":1}]"#, "/2/name"),
+    ])
   func malformedSchemasSayWhere(_ text: String, _ place: String) throws {
     #expect(refusal(text)?.pointer == place)
   }
@@ -120,10 +122,11 @@ struct SchemaTests {
       }
       #expect(try plan.decode([]) == .record([row.value]), "\(row.type)")
     }
-    for (type, json) in [(#""bytes""#, #""Ā""#), (#""int""#, "1.5"), (#""string""#, "null"), (#"{"type":"array","items":"int"}"#, "{}"),
+    for (type, json) in [
+      (#""bytes""#, #""Ā""#), (#""int""#, "1.5"), (#""string""#, "null"), (#"{"type":"array","items":"int"}"#, "{}"),
       (#"{"type":"fixed","name":"F","size":2}"#, #""a""#), (#"{"type":"enum","name":"E","symbols":["A"]}"#, #""C""#),
-      (#"["null","int"]"#, #""x""#)]
-    {
+      (#"["null","int"]"#, #""x""#),
+    ] {
       #expect(refusal(#"{"type":"record","name":"R","fields":[{"name":"f","type":\#(type),"default":\#(json)}]}"#) != nil, "\(type)")
     }
   }

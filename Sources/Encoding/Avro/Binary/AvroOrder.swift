@@ -20,7 +20,8 @@ public struct AvroOrder: Sendable {
     var failure: AvroDecodeError?
     let result = first.withUnsafeBytes { first in
       second.withUnsafeBytes { second in
-        var comparison = Comparison(plan: plan.storage, tables: plan.storage.tables, a: Cursor(first, limits: plan.limits), b: Cursor(second, limits: plan.limits))
+        var comparison = Comparison(
+          plan: plan.storage, tables: plan.storage.tables, a: Cursor(first, limits: plan.limits), b: Cursor(second, limits: plan.limits))
         do throws(Fault) { return try comparison.compare(plan.storage.root) } catch {
           failure = comparison.failedInB ? comparison.b.error(base: offset) : comparison.a.error(base: offset)
           return 0

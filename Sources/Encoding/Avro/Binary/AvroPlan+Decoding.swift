@@ -58,3 +58,20 @@ extension AvroPlan {
     return result
   }
 }
+
+extension AvroPlan {
+  /// All data that stand one after another in these bytes.
+  /// - Throws: ``AvroDecodeError``; also for a datum without bytes, of which there would be no end.
+  public func decodeAll(_ bytes: [UInt8]) throws(AvroDecodeError) -> [AvroValue] {
+    var reader = ByteReader(bytes.span.bytes)
+    var values: [AvroValue] = []
+    while !reader.isAtEnd {
+      let before = reader.remaining
+      values.append(try decode(&reader))
+      guard reader.remaining < before else {
+        throw AvroDecodeError(offset: reader.offset, path: "", kind: .refused("a datum without bytes, and bytes are left"))
+      }
+    }
+    return values
+  }
+}

@@ -83,7 +83,8 @@ public enum AvroCodec: Sendable, Hashable {
     do {
       switch self {
       case .null: return bytes.withUnsafeBytes { Array($0) }
-      case .deflate: return try Codec.deflate.decompress(bytes, atMost: limit)
+      // fastavro leaves three bytes of zlib's checksum behind the data.
+      case .deflate: return try Self.grow(bytes, limit, strata_inflate_lenient)
       case .zstandard: return try Codec.zstd.decompress(bytes, atMost: limit)
       case .snappy:
         guard bytes.byteCount >= 4 else { throw BlockFault.damaged("no checksum") }

@@ -49,7 +49,8 @@ extension AvroFileError: CustomStringConvertible {
     case .irreconcilable(let path, let error): "\(path): \(error)"
     case .unknownCodec(let path, let codec): "\(path): codec \(codec) is not known here"
     case .unwritableCodec(let codec): "codec \(codec) is read and not written; use null, deflate, snappy or zstandard"
-    case .syncMismatch(let path, let offset): "\(path): the block at \(offset) does not end in the file's marker; damaged, later blocks can be salvaged"
+    case .syncMismatch(let path, let offset):
+      "\(path): the block at \(offset) does not end in the file's marker; damaged, later blocks can be salvaged"
     case .checksumMismatch(let path, let offset): "\(path): the block at \(offset) does not match its checksum; damaged"
     case .damagedBlock(let path, let offset, let reason): "\(path): the block at \(offset) is damaged: \(reason)"
     case .blockTooLarge(let path, let offset, let bytes, let limit):

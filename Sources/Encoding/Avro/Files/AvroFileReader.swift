@@ -134,7 +134,9 @@ public struct AvroFileReader {
     if offset >= windowStart, offset - windowStart <= UInt64(window.count), UInt64(window.count) - (offset - windowStart) >= UInt64(available) {
       return (Int(offset - windowStart), available)
     }
-    do throws(DiskError) { window = try file.read(at: offset, count: Swift.max(available, Int(Swift.min(UInt64(Self.windowBytes), size - offset)))) } catch {
+    do throws(DiskError) {
+      window = try file.read(at: offset, count: Swift.max(available, Int(Swift.min(UInt64(Self.windowBytes), size - offset))))
+    } catch {
       throw .disk(error)
     }
     windowStart = offset

@@ -78,9 +78,17 @@ private struct JSONValueWriter {
       }
       output.raw("]")
     case (.map, .map(let entries)):
-      try members(entries.count) { (number) in (entries[number].0, entries[number].1, node.element) } depth: { depth + 1 }
+      try members(entries.count) { (number) in
+        (entries[number].0, entries[number].1, node.element)
+      } depth: {
+        depth + 1
+      }
     case (.record, .record(let fields)) where fields.count == node.fields.count:
-      try members(fields.count) { (number) in (node.fields[number].name, fields[number], node.fields[number].type) } depth: { depth + 1 }
+      try members(fields.count) { (number) in
+        (node.fields[number].name, fields[number], node.fields[number].type)
+      } depth: {
+        depth + 1
+      }
     case (.union, .union(let branch, let value)) where node.branches.indices.contains(branch):
       let child = node.branches[branch]
       if storage.nodes[child].kind == .null { return try write(value, child, depth: depth + 1) }

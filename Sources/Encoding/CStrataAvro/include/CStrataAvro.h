@@ -8,6 +8,8 @@
 // -1 damaged, -2 the capacity is too small, -3 no memory. Safe on any thread.
 
 int64_t strata_bzip2_decompress(const void *input, size_t count, void *output, size_t capacity);
+/// RFC 1951, behind which up to four bytes may stand: some writers cut the header off zlib's format and leave part of its checksum.
+int64_t strata_inflate_lenient(const void *input, size_t count, void *output, size_t capacity);
 int64_t strata_xz_decompress(const void *input, size_t count, void *output, size_t capacity);
 
 /// One Zstandard frame that carries its size and a checksum of its content.
