@@ -36,10 +36,13 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-wal bench-bitcask bench-lsm bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
+bench: bench-core bench-avro bench-wal bench-bitcask bench-lsm bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
+
+bench-avro: setup-bench  ## Avro against libavro and fastavro
+	swift run -c release --package-path Benchmarks bench-avro $(BENCH_ARGS)
 
 bench-wal: setup-bench  ## the write-ahead log against C, LevelDB and RocksDB
 	swift run -c release --package-path Benchmarks bench-wal $(BENCH_ARGS)
@@ -98,5 +101,5 @@ setup-bench:
 	@Scripts/setup.sh bench
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
-.PHONY: help run build test bench bench-core bench-wal bench-bitcask bench-lsm bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
+.PHONY: help run build test bench bench-core bench-avro bench-wal bench-bitcask bench-lsm bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
   requirements format lint docs clean setup-run setup-test setup-bench
