@@ -37,7 +37,8 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-merkle bench-hashing bench-filters  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
+BENCHES = core checkers sim wal bitcask lsm filters merkle hashing avro resp
+bench: $(BENCHES:%=bench-%)  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
@@ -49,6 +50,8 @@ bench-sim: setup-bench  ## the simulator: events and virtual hours for a second 
 	swift run -c release --package-path Benchmarks bench-sim $(BENCH_ARGS)
 bench-filters: setup-bench  ## filters against their peers in C++
 	swift run -c release --package-path Benchmarks bench-filters $(BENCH_ARGS)
+bench-avro: setup-bench  ## Avro against libavro and fastavro
+	swift run -c release --package-path Benchmarks bench-avro $(BENCH_ARGS)
 
 bench-wal: setup-bench  ## the write-ahead log against C, LevelDB and RocksDB
 	swift run -c release --package-path Benchmarks bench-wal $(BENCH_ARGS)
@@ -120,4 +123,4 @@ setup-bench:
 
 .PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
   sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
-  bench-merkle bench-hashing bench-filters
+  bench-merkle bench-hashing bench-filters bench-avro

@@ -54,6 +54,7 @@ let blocks: [Target] = [
       "StrataWriteAheadLog", system,
     ]),
   block("Partitioning", "ConsistentHashing", ["StrataBytes", "StrataDisk", system]),
+  block("Encoding", "Avro", ["CStrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", system]),
 ]
 
 let blockTests: [Target] = [
@@ -87,6 +88,8 @@ let blockTests: [Target] = [
   tests(
     "Partitioning", "ConsistentHashing",
     ["StrataConsistentHashing", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
+  tests(
+    "Encoding", "Avro", ["StrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
@@ -98,14 +101,17 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataJobs", "StrataLSMTree",
-      "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log, nio[0],
+      "StrataAvro", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataJobs",
+      "StrataLSMTree", "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log,
+      nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)
 ]
 
 let shims: [Target] = [
+  .target(
+    name: "CStrataAvro", path: "Sources/Encoding/CStrataAvro", linkerSettings: ["bz2", "lzma", "z", "zstd"].map { .linkedLibrary($0) }),
   .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
   .target(
     name: "CStrataCompression", path: "Sources/Core/CStrataCompression",
