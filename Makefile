@@ -10,6 +10,7 @@ ROUNDS ?= 0
 CLIENTS ?= 8
 DEPTH ?= 20
 SEED ?=
+SEEDS ?= 1000
 BENCH_ARGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
@@ -36,10 +37,21 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-wal bench-bitcask bench-lsm bench-hashing bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
+BENCHES = core checkers sim wal bitcask lsm filters merkle hashing avro resp
+bench: $(BENCHES:%=bench-%)  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
+
+bench-checkers: setup-bench  ## the judges of histories, alone
+	swift run -c release --package-path Benchmarks bench-checkers $(BENCH_ARGS)
+
+bench-sim: setup-bench  ## the simulator: events and virtual hours for a second of one core
+	swift run -c release --package-path Benchmarks bench-sim $(BENCH_ARGS)
+bench-filters: setup-bench  ## filters against their peers in C++
+	swift run -c release --package-path Benchmarks bench-filters $(BENCH_ARGS)
+bench-avro: setup-bench  ## Avro against libavro and fastavro
+	swift run -c release --package-path Benchmarks bench-avro $(BENCH_ARGS)
 
 bench-wal: setup-bench  ## the write-ahead log against C, LevelDB and RocksDB
 	swift run -c release --package-path Benchmarks bench-wal $(BENCH_ARGS)
@@ -50,6 +62,8 @@ bench-bitcask: setup-bench  ## Bitcask against TKRZW, LMDB and RocksDB
 bench-lsm: setup-bench  ## the ordered engine against RocksDB's db_bench
 	swift run -c release --package-path Benchmarks bench-lsm $(BENCH_ARGS)
 
+bench-merkle: setup-bench  ## Merkle trees against OpenSSL's SHA-256, reconciliation against full exchanges
+	swift run -c release --package-path Benchmarks bench-merkle $(BENCH_ARGS)
 bench-hashing: setup-bench  ## placements of keys against libmemcached and the same structures in C++
 	swift run -c release --package-path Benchmarks bench-hashing $(BENCH_ARGS)
 
@@ -60,6 +74,12 @@ bench-resp: setup-bench  ## the server against redis-server
 bench-test: setup-bench  ## tests of the benchmark kit, and that peers and kit make the same load
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers check
 	swift test -j $(JOBS) --package-path Benchmarks
+
+sim: setup-run  ## fault simulation of every scenario that must hold (SEEDS=1000 of each); failures/ keeps what fails
+	swift run -c release -j $(JOBS) strata sim hunt all --seeds $(SEEDS)
+
+sim-night: setup-run  ## fault simulation for four hours
+	swift run -c release -j $(JOBS) strata sim hunt all --minutes 240
 
 crash: setup-run  ## crash enumeration, mutation and kill suites at depth DEPTH=20
 	STRATA_DEPTH=$(DEPTH) swift test -j $(JOBS) --filter '$(CRASHES)'
@@ -101,5 +121,6 @@ setup-bench:
 	@Scripts/setup.sh bench
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
-.PHONY: help run build test bench bench-core bench-wal bench-bitcask bench-lsm bench-hashing bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
-  requirements format lint docs clean setup-run setup-test setup-bench
+.PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
+  sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
+  bench-merkle bench-hashing bench-filters bench-avro

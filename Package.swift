@@ -32,34 +32,42 @@ let ssl = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let blocks: [Target] = [
-  block("Core", "Bytes", ["CStrataChecksum"]),
-  block("Core", "Checkers", ["StrataJobs"]),
+  block("Core", "Bytes", ["CStrataChecksum", "CStrataDigest"]),
+  block("Core", "Checkers", ["StrataBytes", "StrataJobs"]),
   block("Core", "Compression", ["CStrataCompression"]),
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
-  block("Core", "Simulation", ["StrataDisk", "StrataJobs", "StrataNodes", system]),
+  block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
-  block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
+  block("Storage", "Filters", ["CStrataFilters", "StrataBytes"]),
   block(
     "Storage", "LSMTree",
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
+  block("Storage", "MerkleTree", ["StrataBytes", "StrataJobs"]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
+  block(
+    "Proof", "Scenarios",
+    [
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataSimulation",
+      "StrataWriteAheadLog", system,
+    ]),
   block("Partitioning", "ConsistentHashing", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
-  block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
+  block("Encoding", "Avro", ["CStrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", system]),
 ]
 
 let blockTests: [Target] = [
   .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
   .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
   tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
-  tests("Core", "Checkers", ["StrataCheckers", "StrataNodes"]),
+  tests("Core", "Checkers", ["StrataCheckers", "StrataJobs", "StrataNodes"]),
   tests("Core", "Compression", ["StrataCompression", "StrataNodes"]),
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Jobs", ["StrataJobs"]),
   tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
-  tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
+  tests("Storage", "MerkleTree", ["StrataMerkleTree", "StrataBytes", "StrataNodes", "StrataSimulation"]),
+  tests("Storage", "Filters", ["CStrataFilters", "StrataBytes", "StrataFilters", "StrataNodes"]),
   tests(
     "Storage", "Bitcask",
     ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system],
@@ -80,6 +88,8 @@ let blockTests: [Target] = [
   tests(
     "Partitioning", "ConsistentHashing",
     ["StrataConsistentHashing", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
+  tests(
+    "Encoding", "Avro", ["StrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
@@ -91,7 +101,8 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataConsistentHashing", "StrataLSMTree", "StrataSSTable", "StrataWriteAheadLog", "StrataDisk", system, log,
+      "StrataAvro", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataJobs",
+      "StrataLSMTree", "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log,
       nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
@@ -99,13 +110,16 @@ let tool: [Target] = [
 ]
 
 let shims: [Target] = [
+  .target(
+    name: "CStrataAvro", path: "Sources/Encoding/CStrataAvro", linkerSettings: ["bz2", "lzma", "z", "zstd"].map { .linkedLibrary($0) }),
   .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
   .target(
     name: "CStrataCompression", path: "Sources/Core/CStrataCompression",
     linkerSettings: ["lz4", "zstd", "z", "snappy"].map { .linkedLibrary($0) }),
+  .target(name: "CStrataDigest", path: "Sources/Core/CStrataDigest"),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
-  .target(name: "CStrataXXH3", path: "Sources/Storage/CStrataXXH3"),
+  .target(name: "CStrataFilters", path: "Sources/Storage/CStrataFilters"),
 ]
 
 let serverTargets =

@@ -2,7 +2,8 @@
 # Installs what a verb of the Makefile needs and the machine lacks. Usage: Scripts/setup.sh run|test|bench
 #
 # run    the compression libraries tables and files are written with
-# test   run's packages, redis-cli and redis-benchmark (the real clients the server is tested with), libmemcached, Python with redis-py in .build-python/
+# test   run's packages, avrocat, libmemcached, redis-cli and redis-benchmark (the real clients the server is tested with),
+#        Python with what Scripts/python-packages.txt names in .build-python/
 # bench  test's packages, a C++ compiler and the peers the benchmarks measure against
 #
 # Silent when nothing is missing. Touches the network only when something is.
@@ -31,11 +32,14 @@ if command -v dpkg-query >/dev/null; then
   want libzstd-dev "Zstandard, compresses tables"
   want zlib1g-dev "DEFLATE, for Avro files"
   want libsnappy-dev "Snappy, for Avro files"
+  want libbz2-dev "bzip2, read in Avro files"
+  want liblzma-dev "xz, read in Avro files"
   want libxxhash-dev "xxHash, the hash of filters"
 fi
 if [ "$purpose" != run ]; then
   want_command redis-cli redis-tools "redis-cli, a real client for the server's tests"
   want_command redis-benchmark redis-tools "redis-benchmark, a real client for the server's tests"
+  want avro-bin "avrocat, a real reader for Avro files"
   want_command python3 python3 "runs the redis-py tests and the soak"
   want libmemcached-dev "libmemcached, whose placement of keys is compared with ketama rings, and their peer in benchmarks"
   if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
@@ -45,10 +49,12 @@ fi
 if [ "$purpose" = bench ]; then
   command -v dpkg-query >/dev/null || fail "the benchmarks' peers come from Debian or Ubuntu packages; this system has no dpkg"
   want_command g++ g++ "compiles the benchmarks' peers"
+  want libavro-dev "libavro, a peer of Avro"
   want libleveldb-dev "LevelDB's log, a peer of the write-ahead log"
   want librocksdb-dev "RocksDB, a peer of the log and of Bitcask"
   want rocksdb-tools "db_bench, the peer of the ordered engine"
   want liblmdb-dev "LMDB, a peer of Bitcask"
+  want libssl-dev "OpenSSL's SHA-256, the peer of Merkle trees"
   want libtkrzw-dev "TKRZW, a peer of Bitcask"
 fi
 
