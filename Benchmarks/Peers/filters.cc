@@ -1,6 +1,6 @@
-// The filters Strata's are held to, each after its published description: a split-block Bloom filter of 256-bit blocks (Putze, Sanders, Singler 2007; the
-// salts are those of the Parquet format), a Bloom filter of k = 8 by double hashing, a binary fuse filter of 8 bits (Graf and Lemire 2022), a cuckoo
-// filter of packed 12-bit fingerprints (Fan and others 2014) and a chain of Bloom filters of RedisBloom's geometry.
+// The filters Strata's are held to, each after its published description: a split-block Bloom filter of 256-bit blocks (Putze, Sanders,
+// Singler 2007; the salts are those of the Parquet format), a Bloom filter of k = 8 by double hashing, a binary fuse filter of 8 bits (Graf
+// and Lemire 2022), a cuckoo filter of packed 12-bit fingerprints (Fan and others 2014) and a chain of Bloom filters of RedisBloom's geometry.
 #include <immintrin.h>
 
 #include <memory>
@@ -47,7 +47,8 @@ class SplitBlock {
   };
   size_t place(uint64_t hash) const { return ((hash >> 32) * blocks_) >> 32; }
   static __m256i mask(uint32_t hash) {
-    const __m256i salts = _mm256_setr_epi32(0x47b6137b, 0x44974d91, static_cast<int>(0x8824ad5b), static_cast<int>(0xa2b7289d), 0x705495c7, 0x2df1424b,
+    const __m256i salts = _mm256_setr_epi32(0x47b6137b, 0x44974d91, static_cast<int>(0x8824ad5b), static_cast<int>(0xa2b7289d),
+                                          0x705495c7, 0x2df1424b,
                                             static_cast<int>(0x9efc4947), 0x5c6bfb31);
     const __m256i products = _mm256_mullo_epi32(_mm256_set1_epi32(static_cast<int>(hash)), salts);
     return _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_srli_epi32(products, 27));

@@ -24,7 +24,8 @@ public final class TableReader: Sendable {
   let hasTwoLevels: Bool
   private let filterBlock: BlockPin?
   private let filter: FilterProbe?
-  /// Why the table's filter cannot be used, where it has one that is damaged: every key is then perhaps in the table, which costs reads and no answers.
+  /// Why the table's filter cannot be used, where it has one that is damaged: every key is then perhaps in the table, which costs reads and
+  /// no answers.
   public let filterDamage: TableError?
 
   private init(
