@@ -46,6 +46,7 @@ let blocks: [Target] = [
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
+  block("Consensus", "Raft", ["StrataBytes", "StrataDisk", "StrataNodes", "StrataWriteAheadLog", system]),
   block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
 ]
 
@@ -76,6 +77,8 @@ let blockTests: [Target] = [
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
     resources: [.copy("Golden")]),
+  tests(
+    "Consensus", "Raft", ["StrataRaft", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
