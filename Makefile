@@ -36,10 +36,16 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-wal bench-bitcask bench-lsm bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
+bench: bench-core bench-raft bench-sim bench-wal bench-bitcask bench-lsm bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
+
+bench-raft: setup-bench  ## agreement of three Raft cores in memory
+	swift run -c release --package-path Benchmarks bench-raft $(BENCH_ARGS)
+
+bench-sim: setup-bench  ## the simulator: events and virtual hours for a second of one core
+	swift run -c release --package-path Benchmarks bench-sim $(BENCH_ARGS)
 
 bench-wal: setup-bench  ## the write-ahead log against C, LevelDB and RocksDB
 	swift run -c release --package-path Benchmarks bench-wal $(BENCH_ARGS)
@@ -98,5 +104,5 @@ setup-bench:
 	@Scripts/setup.sh bench
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
-.PHONY: help run build test bench bench-core bench-wal bench-bitcask bench-lsm bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
+.PHONY: help run build test bench bench-core bench-raft bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
   requirements format lint docs clean setup-run setup-test setup-bench

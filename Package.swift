@@ -38,7 +38,7 @@ let blocks: [Target] = [
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
-  block("Core", "Simulation", ["StrataDisk", "StrataJobs", "StrataNodes", system]),
+  block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
   block(
@@ -46,8 +46,13 @@ let blocks: [Target] = [
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
-  block("Consensus", "Raft", ["StrataBytes", "StrataDisk", "StrataNodes", "StrataWriteAheadLog", system]),
-  block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
+  block("Consensus", "Raft", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
+  block(
+    "Proof", "Scenarios",
+    [
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataRaft", "StrataSimulation",
+      "StrataWriteAheadLog", system,
+    ]),
 ]
 
 let blockTests: [Target] = [
@@ -90,7 +95,8 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataLSMTree", "StrataSSTable", "StrataWriteAheadLog", "StrataDisk", system, log, nio[0],
+      "StrataRESP", "StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataScenarios", "StrataSimulation",
+      "StrataSSTable", "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)

@@ -31,6 +31,8 @@ let package = Package(
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-resp", []),
+    bench("bench-raft", ["StrataNodes", "StrataRaft"].map(strata)),
+    bench("bench-sim", ["StrataNodes", "StrataScenarios", "StrataSimulation"].map(strata)),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
     .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: settings),
   ]

@@ -12,7 +12,7 @@ struct Strata: ParsableCommand {
       Shell completion: strata --generate-completion-script bash|zsh|fish
       """,
     version: "strata \(RESPServer.version)",
-    subcommands: [Serve.self, WALCommands.self, BitcaskCommands.self, LSMCommands.self, Version.self])
+    subcommands: [Serve.self, WALCommands.self, BitcaskCommands.self, LSMCommands.self, SimCommands.self, Version.self])
 }
 
 /// `strata version`

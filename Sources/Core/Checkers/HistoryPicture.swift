@@ -22,14 +22,16 @@ enum HistoryPicture {
       for bar in bars where bar.process == process {
         let left = 110 + (rank[bar.from] ?? 0) * step
         let right = bar.to.map { 110 + (rank[$0] ?? 0) * step } ?? width - 10
-        svg += "<rect x=\"\(left)\" y=\"\(y)\" width=\"\(max(10, right - left))\" height=\"30\" rx=\"4\" class=\"\(bar.isCulprit ? "c" : bar.to == nil ? "u" : "o")\"/>"
+        let kind = bar.isCulprit ? "c" : bar.to == nil ? "u" : "o"
+        svg += "<rect x=\"\(left)\" y=\"\(y)\" width=\"\(max(10, right - left))\" height=\"30\" rx=\"4\" class=\"\(kind)\"/>"
         svg += "<text x=\"\(left + 6)\" y=\"\(y + 20)\">\(escaped(bar.text))</text>"
       }
     }
     return """
       <!doctype html><meta charset="utf-8"><title>\(escaped(title))</title>
       <style>body{font:14px system-ui,sans-serif;margin:2em;max-width:70em}svg{background:#fff;border:1px solid #ccd}line{stroke:#ccd}
-      rect{stroke:#556;fill:#dce8f7}rect.c{fill:#f7c9c4;stroke:#a22}rect.u{fill:#eee;stroke-dasharray:4}text{font:12px ui-monospace,monospace}.p{fill:#556}</style>
+      rect{stroke:#556;fill:#dce8f7}rect.c{fill:#f7c9c4;stroke:#a22}rect.u{fill:#eee;stroke-dasharray:4}
+      text{font:12px ui-monospace,monospace}.p{fill:#556}</style>
       <h1>\(escaped(title))</h1><p>\(escaped(explanation))</p>
       <svg xmlns="http://www.w3.org/2000/svg" width="\(width)" height="\(40 + processes.count * 52)">\(svg)</svg>
       """

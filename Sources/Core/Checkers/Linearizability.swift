@@ -31,7 +31,8 @@ public enum Linearizability {
       let key = model.key(of: operation.op)
       if parts[key] == nil { keys.append(key) }
       parts[key, default: []].append(
-        .init(process: operation.process, op: operation.op, result: result, invoked: operation.invoked,
+        .init(
+          process: operation.process, op: operation.op, result: result, invoked: operation.invoked,
           returned: result == nil ? nil : operation.returned))
     }
     guard successes > 0 else { return .unknown(reason: "no operation succeeded, so nothing was shown") }
@@ -100,7 +101,8 @@ public enum Linearizability {
       html: HistoryPicture.page(
         title: "Not linearizable: \(key)", explanation: explanation,
         bars: witness.map {
-          .init(process: $0.process, from: $0.invoked, to: $0.returned, text: "\($0.op)\($0.result.map { " → \($0)" } ?? " → ?")",
+          .init(
+            process: $0.process, from: $0.invoked, to: $0.returned, text: "\($0.op)\($0.result.map { " → \($0)" } ?? " → ?")",
             isCulprit: $0.returned == last?.returned && $0.returned != nil)
         }))
   }
@@ -172,12 +174,12 @@ struct LinearizabilitySearch<M: SequentialModel> {
     for entry in 1..<max(1, count) where !isCall[entry] { returnEntry[operationOf[entry]] = entry }
   }
 
-  private mutating func unlink(_ entry: Int) {
+  private mutating func takeOut(_ entry: Int) {
     next[previous[entry]] = next[entry]
     if next[entry] >= 0 { previous[next[entry]] = previous[entry] }
   }
 
-  private mutating func relink(_ entry: Int) {
+  private mutating func putBack(_ entry: Int) {
     next[previous[entry]] = entry
     if next[entry] >= 0 { previous[next[entry]] = entry }
   }
@@ -207,8 +209,8 @@ struct LinearizabilitySearch<M: SequentialModel> {
             state = after
             doneHash = hash
             if operations[index].returned != nil { certain -= 1 }
-            unlink(entry)
-            unlink(returnEntry[index])
+            takeOut(entry)
+            takeOut(returnEntry[index])
             entry = next[0]
             continue
           }
@@ -224,8 +226,8 @@ struct LinearizabilitySearch<M: SequentialModel> {
       done[index >> 6] &= ~(UInt64(1) << UInt64(index & 63))
       doneHash ^= Self.mark(index)
       if operations[index].returned != nil { certain += 1 }
-      relink(returnEntry[index])
-      relink(last)
+      putBack(returnEntry[index])
+      putBack(last)
       entry = next[last]
     }
     return .linearizable

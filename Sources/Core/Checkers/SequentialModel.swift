@@ -27,7 +27,9 @@ public protocol SequentialModel: Sendable {
 public struct RegisterModel: SequentialModel {
   /// What clients ask.
   public enum Op: Hashable, Sendable {
+    /// Asks what the register holds.
     case read(key: Int)
+    /// Puts a value into the register.
     case write(key: Int, Int)
     /// Writes the second value if the register holds the first.
     case compareAndSet(key: Int, expected: Int?, new: Int)
@@ -35,7 +37,9 @@ public struct RegisterModel: SequentialModel {
 
   /// What they hear.
   public enum Result: Hashable, Sendable {
+    /// What the register held; nothing if it was never written.
     case value(Int?)
+    /// The value is in the register.
     case written
     /// Whether the register held what was expected.
     case compared(Bool)

@@ -39,7 +39,7 @@ extension RaftCore {
   private mutating func concludeSurvey() {
     guard let survey, members.ids.allSatisfy({ $0 == id || survey.answered.contains($0) }) else { return }
     self.survey = nil
-    repairFloor = max(survey.greatestTerm, term)
+    repairFloor = max(survey.greatestTerm, term, log.lastTerm)
     reset(to: repairFloor + 1)
     role = .follower
   }

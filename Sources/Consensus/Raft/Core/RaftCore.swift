@@ -27,7 +27,8 @@ public struct RaftCore: Sendable {
   var log: RaftLog
 
   // Volatile.
-  var role = Role.follower
+  /// What the node is.
+  public internal(set) var role = Role.follower
   var leader: NodeID = 0
   var members = Members()
   var votes: [NodeID: Bool] = [:]

@@ -104,6 +104,9 @@ extension RaftCore {
       transferee: transferee, isRepairing: isRepairing)
   }
 
+  /// The last entry the state machine has applied; its term is 0 where that is no longer in memory. O(1).
+  public var appliedPlace: LogPlace { LogPlace(term: log.term(at: log.applied) ?? 0, index: log.applied) }
+
   /// The entry at an index, if it is in memory.
   public func entry(at index: LogIndex) -> Entry? { index > log.base.index && index <= log.last ? log[index] : nil }
 }

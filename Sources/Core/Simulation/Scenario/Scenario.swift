@@ -85,6 +85,13 @@ public struct AnyScenario: Sendable {
   public let limits: ScenarioLimits
   private let runner: @Sendable (RunPlan, Trace?) -> RunReport
 
+  init(name: String, summary: String, limits: ScenarioLimits, runner: @escaping @Sendable (RunPlan, Trace?) -> RunReport) {
+    self.name = name
+    self.summary = summary
+    self.limits = limits
+    self.runner = runner
+  }
+
   /// Hides `scenario`'s type.
   public init<S: Scenario>(_ scenario: S.Type) {
     name = S.name

@@ -30,7 +30,9 @@ struct RegisterScenario<Flaw: RegisterFlaw>: Scenario {
 
   init(plan: RunPlan) { keys = 1 + Int(plan.seed % 3) }
 
-  mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (node: NodeID, request: RegisterNode.Request)? {
+  mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (
+    node: NodeID, request: RegisterNode.Request
+  )? {
     let key = random.below(keys)
     let node = nodes[random.below(nodes.count)]
     // Every written value is a new one, so that a read names the write it saw.
@@ -64,7 +66,9 @@ struct RegisterScenario<Flaw: RegisterFlaw>: Scenario {
   }
 
   mutating func verdict(of cluster: Simulator<RegisterNode>) -> (kind: String, explanation: String)? {
-    Linearizability.check(history, against: RegisterModel()).violation.map { ($0.kind, $0.description) }
+    Linearizability.check(history, against: RegisterModel()).violation.map { violation in
+      (violation.kind, ([violation.explanation] + violation.witness).joined(separator: "\n  "))
+    }
   }
 }
 

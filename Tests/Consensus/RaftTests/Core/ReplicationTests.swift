@@ -149,7 +149,8 @@ struct ReplicationTests {
     #expect(throws: RaftError.entryTooLarge(bytes: 11, limit: 10)) { try node.propose([Array(repeating: 0, count: 11)]) }
   }
 
-  @Test func nonsenseIsCountedAndChangesNothing() throws {
+  @Test(.requirement("Raft.keep.11"))
+  func nonsenseIsCountedAndChangesNothing() throws {
     var node = try core(terms: [1])
     let before = node.status
     let huge = UInt64.max

@@ -33,7 +33,8 @@ struct MembershipTests {
     #expect(group.texts(5) == ["a"])
   }
 
-  @Test func aJointConfigurationNeedsBothMajorities() throws {
+  @Test(.requirement("Raft.never.11"))
+  func aJointConfigurationNeedsBothMajorities() throws {
     var group = try RaftGroup([1, 2, 3])
     group.elect(1)
     for id in [4, 5] as [NodeID] { try group.addStranger(id) }
