@@ -37,7 +37,7 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-BENCHES = core checkers sim wal bitcask lsm filters merkle hashing avro resp
+BENCHES = core checkers sim wal bitcask lsm filters merkle hashing avro raft resp
 bench: $(BENCHES:%=bench-%)  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
 
 bench-core: setup-bench  ## the checksum against one lane in C
@@ -45,6 +45,8 @@ bench-core: setup-bench  ## the checksum against one lane in C
 
 bench-checkers: setup-bench  ## the judges of histories, alone
 	swift run -c release --package-path Benchmarks bench-checkers $(BENCH_ARGS)
+bench-raft: setup-bench  ## agreement of three Raft cores in memory
+	swift run -c release --package-path Benchmarks bench-raft $(BENCH_ARGS)
 
 bench-sim: setup-bench  ## the simulator: events and virtual hours for a second of one core
 	swift run -c release --package-path Benchmarks bench-sim $(BENCH_ARGS)
@@ -123,4 +125,4 @@ setup-bench:
 
 .PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
   sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
-  bench-merkle bench-hashing bench-filters bench-avro
+  bench-merkle bench-hashing bench-filters bench-avro bench-raft

@@ -47,10 +47,12 @@ let blocks: [Target] = [
   block("Storage", "MerkleTree", ["StrataBytes", "StrataJobs"]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
+  block("Consensus", "Raft", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
   block(
     "Proof", "Scenarios",
     [
-      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataSimulation",
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataRaft",
+      "StrataSimulation",
       "StrataWriteAheadLog", system,
     ]),
   block("Partitioning", "ConsistentHashing", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
@@ -90,6 +92,8 @@ let blockTests: [Target] = [
     ["StrataConsistentHashing", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests(
     "Encoding", "Avro", ["StrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
+  tests(
+    "Consensus", "Raft", ["StrataRaft", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 

@@ -3,7 +3,7 @@
 #
 # run    the compression libraries tables and files are written with
 # test   run's packages, avrocat, libmemcached, redis-cli and redis-benchmark (the real clients the server is tested with),
-#        Python with what Scripts/python-packages.txt names in .build-python/
+#        Python with what Scripts/python-packages.txt names in .build-python/, etcd's Raft test vectors in .build-vectors/
 # bench  test's packages, a C++ compiler and the peers the benchmarks measure against
 #
 # Silent when nothing is missing. Touches the network only when something is.
@@ -70,6 +70,15 @@ if [ "${#missing[@]}" -gt 0 ]; then
   say "installing with apt-get: ${packages[*]}"
   "${as_root[@]}" apt-get update -qq >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+fi
+
+if [ "$purpose" != run ] && [ ! -f .build-vectors/usr/share/gocode/src/go.etcd.io/etcd/raft/testdata/campaign.txt ]; then
+  # Only the files are wanted, not the Go packages an installation would bring along.
+  say "fetching etcd's Raft test vectors (golang-etcd-server-dev) into .build-vectors"
+  command -v apt-get >/dev/null || fail "no apt-get to fetch golang-etcd-server-dev with; unpack that Debian package into .build-vectors"
+  mkdir -p .build-vectors/download
+  (cd .build-vectors/download && apt-get download -qq golang-etcd-server-dev >&2 && dpkg -x golang-etcd-server-dev_*.deb ..)
+  rm -rf .build-vectors/download
 fi
 
 if [ "$purpose" != run ]; then

@@ -8,7 +8,7 @@ public enum Catalogue {
     AnyScenario(engine: LogEngine.self),
     AnyScenario(engine: BitcaskEngine.self),
     AnyScenario(engine: LSMEngine.self),
-  ]
+  ] + RaftScenarios.sound
 
   /// Those that are broken on purpose, each of which some seed must catch.
   public static let broken: [AnyScenario] =
@@ -18,7 +18,7 @@ public enum Catalogue {
       register(Minority.self),
       register(SameVersionTwice.self),
       register(Amnesia.self),
-    ] + Defects.all
+    ] + Defects.all + RaftScenarios.broken
 
   /// All of them.
   public static var all: [AnyScenario] { sound + broken }
