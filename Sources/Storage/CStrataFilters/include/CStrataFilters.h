@@ -25,8 +25,8 @@ uint64_t strata_set_bits(const void *bytes, size_t count);
 /// The offset of the 64-byte block of a hash among `blocks` of them.
 static inline size_t strata_block_offset(uint64_t hash, uint64_t blocks) { return (size_t)(((hash >> 32) * blocks) >> 32) << 6; }
 
-/// Whether the first `count` bits of a key, of whose hash `half` is the lower half, are all set in its 64-byte block: in any processor's instructions,
-/// and by vectors where strata_has_wide_blocks.
+/// Whether the first `count` bits of a key, of whose hash `half` is the lower half, are all set in its 64-byte block: in any processor's
+/// instructions, and by vectors where strata_has_wide_blocks.
 int strata_block_test_narrow(const void *block, uint32_t half, int count);
 int strata_block_test_wide(const void *block, uint32_t half, int count);
 
