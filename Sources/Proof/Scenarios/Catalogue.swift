@@ -3,12 +3,13 @@ import StrataSimulation
 /// Every scenario `strata sim` knows.
 public enum Catalogue {
   /// Those a correct system passes with every seed.
-  public static let sound: [AnyScenario] = [
-    register(Sound.self),
-    AnyScenario(engine: LogEngine.self),
-    AnyScenario(engine: BitcaskEngine.self),
-    AnyScenario(engine: LSMEngine.self),
-  ] + RaftScenarios.sound
+  public static let sound: [AnyScenario] =
+    [
+      register(Sound.self),
+      AnyScenario(engine: LogEngine.self),
+      AnyScenario(engine: BitcaskEngine.self),
+      AnyScenario(engine: LSMEngine.self),
+    ] + RaftScenarios.sound
 
   /// Those that are broken on purpose, each of which some seed must catch.
   public static let broken: [AnyScenario] =

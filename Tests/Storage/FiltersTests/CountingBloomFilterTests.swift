@@ -68,6 +68,23 @@ import Testing
     }
   }
 
+  /// A key that meets one counter several times counts it once: neither does it saturate early, nor does a mistaken removal go below zero.
+  @Test(.requirement("Filters.never.8")) func positionsThatCoincideCountOnce() throws {
+    for counterBits in 2...8 {
+      var filter = try CountingBloomFilter(counters: 1, hashes: 5, counterBits: counterBits)
+      for added in 1..<filter.counterMaximum {
+        filter.add(hash: UInt64(added))
+        #expect(filter.counter(0) == UInt64(added) && filter.saturatedCounters == 0)
+      }
+      for left in (0..<filter.counterMaximum - 1).reversed() {
+        // Keys that were never added and look like those that were.
+        try filter.remove(hash: 1 << 63 | UInt64(left))
+        #expect(filter.counter(0) == UInt64(left))
+      }
+      #expect(throws: FilterError.notPresent) { try filter.remove(hash: 1) }
+    }
+  }
+
   /// Counters driven to their maximum stay there, and no key still in is missed.
   @Test(.requirement("Filters.keep.7", "Filters.keep.8")) func saturatedCountersAreFrozen() throws {
     for counterBits in 2...8 {

@@ -30,11 +30,17 @@ import Testing
     var filter = try ScalableBloomFilter(initialCapacity: 1000)
     for _ in 0..<10_000 { try filter.add("one and the same") }
     #expect(filter.slices.count == 1 && filter.insertions == 10_000 && filter.mayContain("one and the same"))
-    // Also of a slice that is full.
-    for key in Keys.hashes(1100, seed: 1) { try filter.add(hash: key) }
-    let count = filter.slices.count
-    for _ in 0..<10_000 { try filter.add(hash: Keys.hashes(1100, seed: 1)[1099]) }
-    #expect(filter.slices.count == count)
+    // Also of a slice that is full, where the next new key makes another.
+    var added: [UInt64] = []
+    for key in Keys.hashes(2000, seed: 1) where filter.slices[0].setBits < filter.slices[0].bitCount / 2 {
+      try filter.add(hash: key)
+      added.append(key)
+    }
+    #expect((900...1100).contains(added.count) && filter.slices.count == 1)
+    for key in added { try filter.add(hash: key) }
+    #expect(filter.slices.count == 1)
+    try filter.add("another")
+    #expect(filter.slices.count == 2 && filter.mayContain("another") && added.allSatisfy { filter.mayContain(hash: $0) })
   }
 
   /// Whatever path `add` takes, the key is in afterwards; tiny slices take all of them.

@@ -8,8 +8,8 @@ import Testing
 
 /// How tables use their filters.
 @Suite struct FilterUseTests {
-  /// The reader asks the filter with the hash it is given and never makes one of its own: with another key's hash it does not find the key.
-  /// So a lookup over any number of tables hashes once.
+  /// The reader asks the filter with the hash it is given and never makes one of its own: with another key's hash it does not find the key. So a
+  /// lookup over any number of tables hashes once.
   @Test(.requirement("Filters.never.6")) func aLookupOverTenTablesHashesOnce() throws {
     let disk = newDisk()
     for id in 1...10 as ClosedRange<UInt64> { try build([TestEntry(bytes("key"), id, .value, bytes("\(id)"))], id: id, on: disk) }

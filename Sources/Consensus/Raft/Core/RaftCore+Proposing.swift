@@ -20,7 +20,9 @@ extension RaftCore {
   /// - Throws: as ``propose(_:)-3xs5v``, and ``RaftError/confChangeRefused(_:)`` with the reason.
   @discardableResult
   public mutating func proposeConfChange(_ change: ConfChange) throws(RaftError) -> LogIndex? {
-    if change.steps.count > ConfChange.maxSteps { throw .confChangeRefused("\(change.steps.count) steps; at most \(ConfChange.maxSteps) are possible") }
+    if change.steps.count > ConfChange.maxSteps {
+      throw .confChangeRefused("\(change.steps.count) steps; at most \(ConfChange.maxSteps) are possible")
+    }
     return try propose([Entry(kind: .confChange, payload: change.encoded)])
   }
 

@@ -96,7 +96,8 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
 
   /// A member with what its log held.
   public static func recover(
-    id: NodeID, peers: [NodeID], durable: DurableState<Record>, knobs: RaftKnobs, at now: Instant, random: inout Random, _ out: inout Effects<RaftNode>
+    id: NodeID, peers: [NodeID], durable: DurableState<Record>, knobs: RaftKnobs, at now: Instant, random: inout Random,
+    _ out: inout Effects<RaftNode>
   ) throws(RecoveryError) -> RaftNode {
     var initial = InitialState.founding(peers, isDamaged: durable.isDamaged)
     var machine = ReplicatedMachine<Machine>(

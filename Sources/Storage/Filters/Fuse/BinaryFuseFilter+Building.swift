@@ -50,8 +50,8 @@ extension BinaryFuseFilter {
   }
 }
 
-/// The keys of a filter to be, mixed, in the order of their upper bits: their slots come one segment after another, which keeps the tables
-/// in the cache.
+/// The keys of a filter to be, mixed, in the order of their upper bits: their slots come one segment after another, which keeps the tables in the
+/// cache.
 struct FuseArrangement: ~Copyable {
   private(set) var mixing: UInt64
   private(set) var count: Int

@@ -61,8 +61,8 @@ public struct BinaryFuseFilter<Fingerprint: FixedWidthInteger & UnsignedInteger 
   @inlinable
   @inline(__always)
   public func mayContain(hash: UInt64) -> Bool {
-    // Wraps: any bijection of the hashes will do. A filter without fingerprints is asked as well, about the bytes that all memory has
-    // behind its last, and the answer is masked: a branch would be taken for every filter and split the loops that ask.
+    // Wraps: any bijection of the hashes will do. A filter without fingerprints is asked as well, about the bytes that all memory has behind its
+    // last, and the answer is masked: a branch would be taken for every filter and split the loops that ask.
     Self.difference(FuseMix.mix(hash &+ mixing), shape, UnsafeRawPointer(memory.base)) & mask == wanted
   }
 
