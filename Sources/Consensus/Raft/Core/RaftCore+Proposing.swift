@@ -6,7 +6,8 @@ extension RaftCore {
   ///
   /// - Returns: the index of the first entry at a leader, nothing where they were passed on. An entry's fate is decided only by what is applied at
   ///   its index: another leader may have put something else there.
-  /// - Throws: ``RaftError/noLeader``, ``RaftError/entryTooLarge(bytes:limit:)`` or ``RaftError/proposalDropped(_:)``. The proposal then has no effect.
+  /// - Throws: ``RaftError/noLeader``, ``RaftError/entryTooLarge(bytes:limit:)`` or ``RaftError/proposalDropped(_:)``.
+  /// The proposal then has no effect.
   @discardableResult
   public mutating func propose(_ payloads: [[UInt8]]) throws(RaftError) -> LogIndex? {
     for payload in payloads where payload.count > config.maxEntryBytes {
@@ -20,7 +21,9 @@ extension RaftCore {
   /// - Throws: as ``propose(_:)-3xs5v``, and ``RaftError/confChangeRefused(_:)`` with the reason.
   @discardableResult
   public mutating func proposeConfChange(_ change: ConfChange) throws(RaftError) -> LogIndex? {
-    if change.steps.count > ConfChange.maxSteps { throw .confChangeRefused("\(change.steps.count) steps; at most \(ConfChange.maxSteps) are possible") }
+    if change.steps.count > ConfChange.maxSteps {
+      throw .confChangeRefused("\(change.steps.count) steps; at most \(ConfChange.maxSteps) are possible")
+    }
     return try propose([Entry(kind: .confChange, payload: change.encoded)])
   }
 

@@ -41,7 +41,8 @@ extension RaftCore {
   private mutating func takeAppend() -> StorageAppend? {
     let state = announcable
     let hardState = state == announcedHardState ? nil : state
-    let mustSync = state.term != announcedHardState.term || state.vote != announcedHardState.vote || state.repairFloor != announcedHardState.repairFloor
+    let mustSync =
+      state.term != announcedHardState.term || state.vote != announcedHardState.vote || state.repairFloor != announcedHardState.repairFloor
     announcedHardState = state
     let snapshot = log.takeSnapshot()
     let entries = log.takeUnstable()

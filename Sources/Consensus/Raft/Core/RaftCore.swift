@@ -78,7 +78,8 @@ public struct RaftCore: Sendable {
     // A commit mark may be ahead of the entries only if records are missing, and those are fetched again.
     let last = initial.snapshotPlace.index + UInt64(initial.entries.count)
     let committed = max(min(initial.hardState.commit, last), initial.snapshotPlace.index, initial.applied)
-    log = RaftLog(base: initial.snapshotPlace, entries: initial.entries, committed: committed, applied: max(initial.applied, initial.snapshotPlace.index))
+    log = RaftLog(
+      base: initial.snapshotPlace, entries: initial.entries, committed: committed, applied: max(initial.applied, initial.snapshotPlace.index))
     random = Random(seed: config.seed)
     incarnation = random.next()
     announcedHardState = initial.hardState

@@ -77,7 +77,9 @@ extension RaftNode {
   private mutating func compactIfDue(_ out: inout Effects<RaftNode>) {
     let status = core.status
     guard status.applied == machine.applied, let term = core.log.term(at: status.applied) else { return }
-    guard Int(status.applied - status.compacted.index) >= knobs.compactEntries + knobs.keptEntries, !needsCheckpoint, core.survey == nil else { return }
+    guard Int(status.applied - status.compacted.index) >= knobs.compactEntries + knobs.keptEntries, !needsCheckpoint, core.survey == nil else {
+      return
+    }
     core.offerSnapshot(Snapshot(place: LogPlace(term: term, index: status.applied), confState: status.confState, data: machine.snapshot()))
     do {
       try core.compact(to: status.applied - UInt64(knobs.keptEntries))

@@ -1,6 +1,7 @@
 import StrataNodes
 
-/// A member of a Raft group that runs a state machine, as a ``Node``: a thin coat around ``RaftCore`` that keeps its storage in the node's log, applies
+/// A member of a Raft group that runs a state machine, as a ``Node``: a thin coat around ``RaftCore`` that keeps its
+/// storage in the node's log, applies
 /// what is committed, and answers clients.
 ///
 /// Any member takes any request. A command is passed to whoever leads and repeated until it is applied, once, by the session it belongs to; a
@@ -96,7 +97,8 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
 
   /// A member with what its log held.
   public static func recover(
-    id: NodeID, peers: [NodeID], durable: DurableState<Record>, knobs: RaftKnobs, at now: Instant, random: inout Random, _ out: inout Effects<RaftNode>
+    id: NodeID, peers: [NodeID], durable: DurableState<Record>, knobs: RaftKnobs, at now: Instant, random: inout Random,
+    _ out: inout Effects<RaftNode>
   ) throws(RecoveryError) -> RaftNode {
     var initial = InitialState.founding(peers, isDamaged: durable.isDamaged)
     var machine = ReplicatedMachine<Machine>(

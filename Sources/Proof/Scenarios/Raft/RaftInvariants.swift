@@ -36,14 +36,17 @@ struct RaftInvariants<Machine: RaftStateMachine> {
     let status = node.core.status
     let before = seen[id]
     seen[id] = Seen(incarnation: node.incarnationName, status: status)
-    if let problem = electionSafety(status) ?? monotonicity(status, node.incarnationName, before) { return cluster.fail(problem.0, problem.1, at: id) }
+    if let problem = electionSafety(status) ?? monotonicity(status, node.incarnationName, before) {
+      return cluster.fail(problem.0, problem.1, at: id)
+    }
     let isNewLog = before?.status.last != status.last || before?.status.term != status.term || before?.incarnation != node.incarnationName
     if isNewLog, let problem = logMatching(node.core, status) { return cluster.fail(problem.0, problem.1, at: id) }
     if let problem = stateMachineSafety(node.core, status, from: before?.status.commit ?? 0, in: cluster) {
       return cluster.fail(problem.0, problem.1, at: id)
     }
     if status.role == .leader, before?.status.role != .leader || before?.status.term != status.term,
-      let problem = leaderCompleteness(node.core, status) {
+      let problem = leaderCompleteness(node.core, status)
+    {
       cluster.fail(problem.0, problem.1, at: id)
     }
   }

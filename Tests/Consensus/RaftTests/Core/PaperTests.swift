@@ -153,9 +153,11 @@ struct PaperLogTests {
     #expect(node.log.committed == 1 && node.log.last == 2)
   }
 
-  @Test(.requirement("Raft.keep.3"), arguments: [
-    (1, [], true), (3, [], false), (3, [2], true), (3, [2, 3], true), (5, [2], false), (5, [2, 3], true), (5, [2, 3, 4, 5], true),
-  ] as [(Int, [UInt64], Bool)])
+  @Test(
+    .requirement("Raft.keep.3"),
+    arguments: [
+      (1, [], true), (3, [], false), (3, [2], true), (3, [2, 3], true), (5, [2], false), (5, [2, 3], true), (5, [2, 3, 4, 5], true),
+    ] as [(Int, [UInt64], Bool)])
   func aMajorityCommits(_ size: Int, _ acknowledged: [UInt64], _ expected: Bool) throws {
     var node = try core(voters: (1...UInt64(size)).map { NodeID($0) })
     try node.lead()
@@ -203,9 +205,11 @@ struct PaperLogTests {
     #expect(node.log.committed == expected)
   }
 
-  @Test(.requirement("Raft.keep.8"), arguments: [
-    ([1], 1, 1), ([1, 1], 1, 1), ([1, 1], 2, 2), ([1], 5, 1),
-  ] as [([Term], LogIndex, LogIndex)])
+  @Test(
+    .requirement("Raft.keep.8"),
+    arguments: [
+      ([1], 1, 1), ([1, 1], 1, 1), ([1, 1], 2, 2), ([1], 5, 1),
+    ] as [([Term], LogIndex, LogIndex)])
   func aFollowerCommitsWhatTheMessageCovers(_ terms: [Term], _ commit: LogIndex, _ expected: LogIndex) throws {
     var node = try core(term: 1)
     try node.step(Message(.append, to: 1, from: 2, term: 1, commit: commit, entries: log(terms)))
@@ -219,9 +223,11 @@ struct PaperLogTests {
     #expect(node.log.committed == 1)
   }
 
-  @Test(.requirement("Raft.keep.7"), arguments: [
-    (0, 0, false, 0), (1, 1, false, 0), (2, 2, false, 0), (1, 2, true, 1), (2, 3, true, 2), (3, 3, true, 2),
-  ] as [(Term, LogIndex, Bool, LogIndex)])
+  @Test(
+    .requirement("Raft.keep.7"),
+    arguments: [
+      (0, 0, false, 0), (1, 1, false, 0), (2, 2, false, 0), (1, 2, true, 1), (2, 3, true, 2), (3, 3, true, 2),
+    ] as [(Term, LogIndex, Bool, LogIndex)])
   func anAppendMustFitTheLog(_ logTerm: Term, _ index: LogIndex, _ isRefused: Bool, _ hint: LogIndex) throws {
     var node = try core(terms: [1, 2], commit: 1)
     try node.step(Message(.append, to: 1, from: 2, term: 3, logTerm: logTerm, index: index))
@@ -230,9 +236,11 @@ struct PaperLogTests {
     if isRefused { #expect(answer.index == index && answer.hint == hint) }
   }
 
-  @Test(.requirement("Raft.keep.7"), arguments: [
-    (2, 2, [3], [1, 2, 3]), (1, 1, [3, 4], [1, 3, 4]), (0, 0, [1], [1, 2]), (0, 0, [3], [3]), (1, 1, [2], [1, 2]), (0, 0, [1, 2], [1, 2]),
-  ] as [(Term, LogIndex, [Term], [Term])])
+  @Test(
+    .requirement("Raft.keep.7"),
+    arguments: [
+      (2, 2, [3], [1, 2, 3]), (1, 1, [3, 4], [1, 3, 4]), (0, 0, [1], [1, 2]), (0, 0, [3], [3]), (1, 1, [2], [1, 2]), (0, 0, [1, 2], [1, 2]),
+    ] as [(Term, LogIndex, [Term], [Term])])
   func conflictsAreReplacedAndNothingElse(_ logTerm: Term, _ index: LogIndex, _ new: [Term], _ expected: [Term]) throws {
     var node = try core(terms: [1, 2])
     try node.step(Message(.append, to: 1, from: 2, term: 4, logTerm: logTerm, index: index, entries: log(new, after: index)))
@@ -240,10 +248,12 @@ struct PaperLogTests {
   }
 
   /// Figure 7 of the paper.
-  @Test(.requirement("Raft.keep.9"), arguments: [
-    [1, 1, 1, 4, 4, 5, 5, 6, 6], [1, 1, 1, 4], [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6], [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7], [1, 1, 1, 4, 4, 4, 4],
-    [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
-  ] as [[Term]])
+  @Test(
+    .requirement("Raft.keep.9"),
+    arguments: [
+      [1, 1, 1, 4, 4, 5, 5, 6, 6], [1, 1, 1, 4], [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6], [1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7], [1, 1, 1, 4, 4, 4, 4],
+      [1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3],
+    ] as [[Term]])
   func aLeaderMakesEveryLogItsOwn(_ terms: [Term]) throws {
     let own: [Term] = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6]
     var group = try RaftGroup([1, 2, 3])

@@ -13,7 +13,9 @@ struct ReplicationTests {
     var others: [Term] = []
     for term in 1...10 as ClosedRange<UInt64> { others += Array(repeating: term * 2, count: 10_000) }
     var group = try RaftGroup([1, 2, 3])
-    group.cores[1] = try core(1, terms: terms + [21], term: 21) { $0.seed = 1; $0.maxBytesPerMessage = 1 << 30; $0.maxInflightBytes = 0 }
+    group.cores[1] = try core(1, terms: terms + [21], term: 21) {
+      $0.seed = 1; $0.maxBytesPerMessage = 1 << 30; $0.maxInflightBytes = 0
+    }
     group.cores[2] = try core(2, terms: others, term: 21) { $0.seed = 2 }
     group.cores[3] = try core(3, terms: terms + [21], term: 21) { $0.seed = 3 }
     group.elect(1)
@@ -161,7 +163,10 @@ struct ReplicationTests {
       (Message(.append, to: 1, from: 2, term: 1, entries: log([2])), .notContiguous),
       (Message(.append, to: 1, from: 2, term: 3, entries: log([2, 1])), .notContiguous),
       (Message(.snapshot, to: 1, from: 2, term: 3), .incomplete),
-      (Message(.snapshot, to: 1, from: 2, term: 3, snapshot: Snapshot(place: LogPlace(term: 9, index: 9), confState: ConfState(voters: [1]))), .incomplete),
+      (
+        Message(.snapshot, to: 1, from: 2, term: 3, snapshot: Snapshot(place: LogPlace(term: 9, index: 9), confState: ConfState(voters: [1]))),
+        .incomplete
+      ),
       (
         Message(
           .snapshot, to: 1, from: 2, term: 3,

@@ -27,7 +27,8 @@ struct StorageTests {
     #expect(group.texts(3) == ["d"] && group[3].statistics.snapshotsReceived == 1)
     // A snapshot that ends before what is committed is old news.
     let before = group[3].status
-    try group[3].step(Message(.snapshot, to: 3, from: 1, term: 1, snapshot: Snapshot(place: LogPlace(term: 1, index: 2), confState: before.confState)))
+    try group[3].step(
+      Message(.snapshot, to: 3, from: 1, term: 1, snapshot: Snapshot(place: LogPlace(term: 1, index: 2), confState: before.confState)))
     #expect(group[3].status.last == before.last)
   }
 

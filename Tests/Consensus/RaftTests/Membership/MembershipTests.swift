@@ -103,8 +103,10 @@ struct MembershipTests {
 
   @Test func anImpossibleChangeInTheLogIsNoChange() throws {
     var node = try core(voters: [1, 2])
-    let bad = [Entry(term: 1, index: 1, kind: .confChange, payload: ConfChange([.remove(1), .remove(2)], transition: .implicit).encoded),
-      Entry(term: 1, index: 2, kind: .confChange, payload: [9, 9, 9]), Entry(term: 1, index: 3, kind: .confChange)]
+    let bad = [
+      Entry(term: 1, index: 1, kind: .confChange, payload: ConfChange([.remove(1), .remove(2)], transition: .implicit).encoded),
+      Entry(term: 1, index: 2, kind: .confChange, payload: [9, 9, 9]), Entry(term: 1, index: 3, kind: .confChange),
+    ]
     try node.step(Message(.append, to: 1, from: 2, term: 1, commit: 3, entries: bad))
     _ = node.drain()
     #expect(node.confState == ConfState(voters: [1, 2]) && node.statistics.confChangesIgnored == 3 && node.log.applied == 3)

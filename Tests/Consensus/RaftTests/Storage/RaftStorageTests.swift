@@ -21,7 +21,9 @@ struct RaftStorageTests {
     return options
   }
 
-  static func open(_ disk: any FileSystem, toleratesDamage: Bool = false) throws -> (storage: RaftStorage, groups: [UInt64: StoredGroup], isDamaged: Bool) {
+  static func open(_ disk: any FileSystem, toleratesDamage: Bool = false) throws -> (
+    storage: RaftStorage, groups: [UInt64: StoredGroup], isDamaged: Bool
+  ) {
     try RaftStorage.open("/raft", cluster: 5, options: options, toleratesDamage: toleratesDamage, on: disk)
   }
 
@@ -151,7 +153,9 @@ struct RaftStorageTests {
     let done = notes.reduce(-1) { if case .done(group, let step) = $1 { max($0, step) } else { $0 } }
     let begun = notes.reduce(-1) { if case .began(group, let step) = $1 { max($0, step) } else { $0 } }
     let wanted = done < 0 ? HardState() : step(done).hardState ?? HardState()
-    if stored.hardState.term < wanted.term { throw Lost(description: "group \(group) is in term \(stored.hardState.term), acknowledged was \(wanted.term)") }
+    if stored.hardState.term < wanted.term {
+      throw Lost(description: "group \(group) is in term \(stored.hardState.term), acknowledged was \(wanted.term)")
+    }
     // The state is that after some step between the last acknowledged and the last begun.
     for last in max(done, 0)...max(begun, 0) {
       var model: [Entry] = []
@@ -164,7 +168,9 @@ struct RaftStorageTests {
       }
       model.removeAll { $0.index <= stored.base.index }
       if stored.entries == model {
-        if let place = stored.snapshot, try storage.snapshot(of: group, at: place).content() != [9] { throw Lost(description: "the snapshot is another") }
+        if let place = stored.snapshot, try storage.snapshot(of: group, at: place).content() != [9] {
+          throw Lost(description: "the snapshot is another")
+        }
         return
       }
     }
@@ -251,7 +257,9 @@ struct RaftStorageTests {
   @Test func everyFlippedBitOfARecordIsAnErrorOrAnotherRecordAndNeverATrap() throws {
     let records: [RaftRecord] = [
       .entries(log([1, 2])), .hardState(HardState(term: 1, vote: 2, commit: 3, repairFloor: 4)),
-      .mark(base: LogPlace(term: 1, index: 2), snapshot: LogPlace(term: 1, index: 3), confState: ConfState(voters: [1, 2], learners: [3]), replacesLog: true),
+      .mark(
+        base: LogPlace(term: 1, index: 2), snapshot: LogPlace(term: 1, index: 3), confState: ConfState(voters: [1, 2], learners: [3]),
+        replacesLog: true),
     ]
     for record in records {
       let whole = record.encoded(group: 77)
