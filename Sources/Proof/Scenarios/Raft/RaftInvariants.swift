@@ -41,7 +41,7 @@ struct RaftInvariants<Machine: RaftStateMachine> {
     }
     let isNewLog = before?.status.last != status.last || before?.status.term != status.term || before?.incarnation != node.incarnationName
     if isNewLog, let problem = logMatching(node.core, status) { return cluster.fail(problem.0, problem.1, at: id) }
-    if let problem = stateMachineSafety(node.core, status, from: before?.status.commit ?? 0, in: cluster) {
+    if let problem = stateMachineSafety(node.core, status, since: before?.status, in: cluster) {
       return cluster.fail(problem.0, problem.1, at: id)
     }
     if status.role == .leader, before?.status.role != .leader || before?.status.term != status.term,
@@ -86,8 +86,9 @@ struct RaftInvariants<Machine: RaftStateMachine> {
   }
 
   private mutating func stateMachineSafety(
-    _ core: RaftCore, _ status: RaftStatus, from: LogIndex, in cluster: Simulator<N>
+    _ core: RaftCore, _ status: RaftStatus, since before: RaftStatus?, in cluster: Simulator<N>
   ) -> (String, String)? {
+    let from = before?.commit ?? 0
     guard status.commit > from else { return nil }
     for index in max(from, status.compacted.index) + 1...max(status.commit, max(from, status.compacted.index) + 1) where index <= status.commit {
       guard let term = core.entry(at: index)?.term else { continue }
@@ -98,19 +99,20 @@ struct RaftInvariants<Machine: RaftStateMachine> {
     }
     if status.role == .leader, status.commit > committedUpTo {
       committedUpTo = status.commit
-      return committedIsDurable(status, in: cluster)
+      // What the same input applied may have changed the members after the commit.
+      return committedIsDurable(status, of: before?.confState ?? status.confState, in: cluster)
     }
     return nil
   }
 
   /// What is committed no loss of power may take from a majority.
-  private func committedIsDurable(_ status: RaftStatus, in cluster: Simulator<N>) -> (String, String)? {
-    guard let term = committed[status.commit], !status.confState.isJoint else { return nil }
-    let holders = status.confState.voters.filter { id in
+  private func committedIsDurable(_ status: RaftStatus, of conf: ConfState, in cluster: Simulator<N>) -> (String, String)? {
+    guard let term = committed[status.commit], !conf.isJoint, !status.confState.isJoint else { return nil }
+    let holders = conf.voters.filter { id in
       damaged.contains(id) || Self.holds(LogPlace(term: term, index: status.commit), cluster.durableRecords(of: id))
     }
-    if holders.count > status.confState.voters.count / 2 { return nil }
-    return ("CommittedIsDurable", "\(term)/\(status.commit) is committed and durable at \(holders) of \(status.confState.voters)")
+    if holders.count > conf.voters.count / 2 { return nil }
+    return ("CommittedIsDurable", "\(term)/\(status.commit) is committed and durable at \(holders) of \(conf.voters)")
   }
 
   private static func holds(_ place: LogPlace, _ records: [N.Record]) -> Bool {
