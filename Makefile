@@ -10,13 +10,14 @@ ROUNDS ?= 0
 CLIENTS ?= 8
 DEPTH ?= 20
 SEED ?=
+SEEDS ?= 1000
 BENCH_ARGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
 STRATA = .build/release/strata
 PYTHON = .build-python/bin/python3
 # What runs code on several threads or owns a file under fault injection.
-SANITIZED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP
+SANITIZED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP|PlacementHandle|BoundedLoad
 CRASHES = Crash|Mutation|KillTests
 
 help:  ## this list
@@ -36,10 +37,23 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-bench: bench-core bench-wal bench-bitcask bench-lsm bench-merkle bench-resp  ## every benchmark against its peers (BENCH_ARGS="--rounds 7 --json")
+BENCHES = core checkers sim wal bitcask lsm filters merkle hashing avro raft resp
+bench: $(BENCHES:%=bench-%)  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
 
 bench-core: setup-bench  ## the checksum against one lane in C
 	swift run -c release --package-path Benchmarks bench-core $(BENCH_ARGS)
+
+bench-checkers: setup-bench  ## the judges of histories, alone
+	swift run -c release --package-path Benchmarks bench-checkers $(BENCH_ARGS)
+bench-raft: setup-bench  ## agreement of three Raft cores in memory
+	swift run -c release --package-path Benchmarks bench-raft $(BENCH_ARGS)
+
+bench-sim: setup-bench  ## the simulator: events and virtual hours for a second of one core
+	swift run -c release --package-path Benchmarks bench-sim $(BENCH_ARGS)
+bench-filters: setup-bench  ## filters against their peers in C++
+	swift run -c release --package-path Benchmarks bench-filters $(BENCH_ARGS)
+bench-avro: setup-bench  ## Avro against libavro and fastavro
+	swift run -c release --package-path Benchmarks bench-avro $(BENCH_ARGS)
 
 bench-wal: setup-bench  ## the write-ahead log against C, LevelDB and RocksDB
 	swift run -c release --package-path Benchmarks bench-wal $(BENCH_ARGS)
@@ -52,6 +66,8 @@ bench-lsm: setup-bench  ## the ordered engine against RocksDB's db_bench
 
 bench-merkle: setup-bench  ## Merkle trees against OpenSSL's SHA-256, reconciliation against full exchanges
 	swift run -c release --package-path Benchmarks bench-merkle $(BENCH_ARGS)
+bench-hashing: setup-bench  ## placements of keys against libmemcached and the same structures in C++
+	swift run -c release --package-path Benchmarks bench-hashing $(BENCH_ARGS)
 
 bench-resp: setup-bench  ## the server against redis-server
 	swift build -c release -j $(JOBS) --product strata
@@ -60,6 +76,12 @@ bench-resp: setup-bench  ## the server against redis-server
 bench-test: setup-bench  ## tests of the benchmark kit, and that peers and kit make the same load
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers check
 	swift test -j $(JOBS) --package-path Benchmarks
+
+sim: setup-run  ## fault simulation of every scenario that must hold (SEEDS=1000 of each); failures/ keeps what fails
+	swift run -c release -j $(JOBS) strata sim hunt all --seeds $(SEEDS)
+
+sim-night: setup-run  ## fault simulation for four hours
+	swift run -c release -j $(JOBS) strata sim hunt all --minutes 240
 
 crash: setup-run  ## crash enumeration, mutation and kill suites at depth DEPTH=20
 	STRATA_DEPTH=$(DEPTH) swift test -j $(JOBS) --filter '$(CRASHES)'
@@ -101,5 +123,6 @@ setup-bench:
 	@Scripts/setup.sh bench
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
-.PHONY: help run build test bench bench-core bench-wal bench-bitcask bench-lsm bench-merkle bench-resp bench-test crash soak sanitize sanitize-thread sanitize-address \
-  requirements format lint docs clean setup-run setup-test setup-bench
+.PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
+  sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
+  bench-merkle bench-hashing bench-filters bench-avro bench-raft

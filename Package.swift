@@ -33,34 +33,43 @@ let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let blocks: [Target] = [
   block("Core", "Bytes", ["CStrataChecksum", "CStrataDigest"]),
-  block("Core", "Checkers", ["StrataJobs"]),
+  block("Core", "Checkers", ["StrataBytes", "StrataJobs"]),
   block("Core", "Compression", ["CStrataCompression"]),
   block("Core", "Disk", ["CStrataDisk", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
-  block("Core", "Simulation", ["StrataDisk", "StrataJobs", "StrataNodes", system]),
+  block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
-  block("Storage", "Filters", ["CStrataXXH3", "StrataBytes"]),
+  block("Storage", "Filters", ["CStrataFilters", "StrataBytes"]),
   block(
     "Storage", "LSMTree",
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "MerkleTree", ["StrataBytes", "StrataJobs"]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
-  block("Proof", "Scenarios", ["StrataCheckers", "StrataNodes", "StrataSimulation"]),
+  block("Consensus", "Raft", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
+  block(
+    "Proof", "Scenarios",
+    [
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataRaft",
+      "StrataSimulation",
+      "StrataWriteAheadLog", system,
+    ]),
+  block("Partitioning", "ConsistentHashing", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
+  block("Encoding", "Avro", ["CStrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", system]),
 ]
 
 let blockTests: [Target] = [
   .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
   .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
   tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
-  tests("Core", "Checkers", ["StrataCheckers", "StrataNodes"]),
+  tests("Core", "Checkers", ["StrataCheckers", "StrataJobs", "StrataNodes"]),
   tests("Core", "Compression", ["StrataCompression", "StrataNodes"]),
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Jobs", ["StrataJobs"]),
   tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
   tests("Storage", "MerkleTree", ["StrataMerkleTree", "StrataBytes", "StrataNodes", "StrataSimulation"]),
-  tests("Storage", "Filters", ["StrataFilters", "StrataBytes", "StrataNodes"]),
+  tests("Storage", "Filters", ["CStrataFilters", "StrataBytes", "StrataFilters", "StrataNodes"]),
   tests(
     "Storage", "Bitcask",
     ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system],
@@ -78,6 +87,13 @@ let blockTests: [Target] = [
     "Storage", "WriteAheadLog",
     ["StrataWriteAheadLog", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", system],
     resources: [.copy("Golden")]),
+  tests(
+    "Partitioning", "ConsistentHashing",
+    ["StrataConsistentHashing", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
+  tests(
+    "Encoding", "Avro", ["StrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
+  tests(
+    "Consensus", "Raft", ["StrataRaft", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
@@ -89,13 +105,17 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataRESP", "StrataBitcask", "StrataLSMTree", "StrataMerkleTree", "StrataSSTable", "StrataWriteAheadLog", "StrataDisk", system, log, nio[0],
+      "StrataAvro", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataJobs",
+      "StrataLSMTree", "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log,
+      nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)
 ]
 
 let shims: [Target] = [
+  .target(
+    name: "CStrataAvro", path: "Sources/Encoding/CStrataAvro", linkerSettings: ["bz2", "lzma", "z", "zstd"].map { .linkedLibrary($0) }),
   .target(name: "CStrataChecksum", path: "Sources/Core/CStrataChecksum"),
   .target(
     name: "CStrataCompression", path: "Sources/Core/CStrataCompression",
@@ -103,7 +123,7 @@ let shims: [Target] = [
   .target(name: "CStrataDigest", path: "Sources/Core/CStrataDigest"),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
-  .target(name: "CStrataXXH3", path: "Sources/Storage/CStrataXXH3"),
+  .target(name: "CStrataFilters", path: "Sources/Storage/CStrataFilters"),
 ]
 
 let serverTargets =

@@ -27,11 +27,17 @@ let package = Package(
   ],
   targets: [
     .target(name: "BenchmarkKit", swiftSettings: settings),
+    bench("bench-avro", [strata("StrataAvro"), strata("StrataBytes")]),
     bench("bench-core", [strata("StrataBytes")]),
+    bench("bench-filters", [strata("StrataFilters")]),
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
+    bench("bench-checkers", ["StrataCheckers", "StrataNodes"].map(strata)),
+    bench("bench-hashing", [strata("StrataConsistentHashing")]),
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),
+    bench("bench-raft", ["StrataNodes", "StrataRaft"].map(strata)),
+    bench("bench-sim", ["StrataNodes", "StrataScenarios", "StrataSimulation"].map(strata)),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
     .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: settings),
   ]

@@ -2,7 +2,8 @@
 # Installs what a verb of the Makefile needs and the machine lacks. Usage: Scripts/setup.sh run|test|bench
 #
 # run    the compression libraries tables and files are written with
-# test   run's packages, redis-cli and redis-benchmark (the real clients the server is tested with), Python with redis-py in .build-python/
+# test   run's packages, avrocat, libmemcached, redis-cli and redis-benchmark (the real clients the server is tested with),
+#        Python with what Scripts/python-packages.txt names in .build-python/, etcd's Raft test vectors in .build-vectors/
 # bench  test's packages, a C++ compiler and the peers the benchmarks measure against
 #
 # Silent when nothing is missing. Touches the network only when something is.
@@ -31,12 +32,16 @@ if command -v dpkg-query >/dev/null; then
   want libzstd-dev "Zstandard, compresses tables"
   want zlib1g-dev "DEFLATE, for Avro files"
   want libsnappy-dev "Snappy, for Avro files"
+  want libbz2-dev "bzip2, read in Avro files"
+  want liblzma-dev "xz, read in Avro files"
   want libxxhash-dev "xxHash, the hash of filters"
 fi
 if [ "$purpose" != run ]; then
   want_command redis-cli redis-tools "redis-cli, a real client for the server's tests"
   want_command redis-benchmark redis-tools "redis-benchmark, a real client for the server's tests"
+  want avro-bin "avrocat, a real reader for Avro files"
   want_command python3 python3 "runs the redis-py tests and the soak"
+  want libmemcached-dev "libmemcached, whose placement of keys is compared with ketama rings, and their peer in benchmarks"
   if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
     missing+=(python3-venv); reasons+=("makes the Python environment in .build-python")
   fi
@@ -44,6 +49,7 @@ fi
 if [ "$purpose" = bench ]; then
   command -v dpkg-query >/dev/null || fail "the benchmarks' peers come from Debian or Ubuntu packages; this system has no dpkg"
   want_command g++ g++ "compiles the benchmarks' peers"
+  want libavro-dev "libavro, a peer of Avro"
   want libleveldb-dev "LevelDB's log, a peer of the write-ahead log"
   want librocksdb-dev "RocksDB, a peer of the log and of Bitcask"
   want rocksdb-tools "db_bench, the peer of the ordered engine"
@@ -64,6 +70,15 @@ if [ "${#missing[@]}" -gt 0 ]; then
   say "installing with apt-get: ${packages[*]}"
   "${as_root[@]}" apt-get update -qq >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+fi
+
+if [ "$purpose" != run ] && [ ! -f .build-vectors/usr/share/gocode/src/go.etcd.io/etcd/raft/testdata/campaign.txt ]; then
+  # Only the files are wanted, not the Go packages an installation would bring along.
+  say "fetching etcd's Raft test vectors (golang-etcd-server-dev) into .build-vectors"
+  command -v apt-get >/dev/null || fail "no apt-get to fetch golang-etcd-server-dev with; unpack that Debian package into .build-vectors"
+  mkdir -p .build-vectors/download
+  (cd .build-vectors/download && apt-get download -qq golang-etcd-server-dev >&2 && dpkg -x golang-etcd-server-dev_*.deb ..)
+  rm -rf .build-vectors/download
 fi
 
 if [ "$purpose" != run ]; then

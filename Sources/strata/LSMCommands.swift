@@ -124,6 +124,7 @@ struct LSMCommands: ParsableCommand {
         object.add("tombstones", statistics.tombstones)
         object.add("memtable_bytes", statistics.memtableBytes)
         object.add("table_memory_bytes", statistics.tableMemoryBytes)
+        object.add("tables_with_damaged_filter", statistics.tablesWithDamagedFilter)
         object.add("read_amplification", statistics.readAmplification)
         object.add(
           "levels",

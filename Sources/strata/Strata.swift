@@ -12,7 +12,10 @@ struct Strata: ParsableCommand {
       Shell completion: strata --generate-completion-script bash|zsh|fish
       """,
     version: "strata \(RESPServer.version)",
-    subcommands: [Serve.self, WALCommands.self, BitcaskCommands.self, LSMCommands.self, MerkleCommands.self, Version.self])
+    subcommands: [
+      Serve.self, WALCommands.self, BitcaskCommands.self, LSMCommands.self, CheckCommand.self, SimCommands.self, MerkleCommands.self,
+      RingCommands.self, FilterCommands.self, AvroCommands.self, Version.self,
+    ])
 }
 
 /// `strata version`

@@ -58,6 +58,11 @@ public struct Goal: Sendable {
     Goal(text: "\(name) <= \(Text.figure(limit))", value: { $0.subject?.median { $0.extras[name] } }, limit: limit, isLeast: false)
   }
 
+  /// A figure the subject names itself is at least `limit`.
+  public static func extra(_ name: String, atLeast limit: Double) -> Goal {
+    Goal(text: "\(name) >= \(Text.figure(limit))", value: { $0.subject?.median { $0.extras[name] } }, limit: limit, isLeast: true)
+  }
+
   /// Whether the outcome meets it, and the value judged; `nil` where a figure is missing.
   func judge(_ outcome: Outcome) -> (value: Double, isMet: Bool)? {
     guard let value = value(outcome), value.isFinite else { return nil }

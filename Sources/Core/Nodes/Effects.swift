@@ -22,43 +22,53 @@ public struct Effects<N: Node> {
   }
 
   /// What to do, in the order it was asked for. A runner takes it and empties it.
-  public private(set) var pending: [Effect] = []
+  @inlinable public var pending: [Effect] { list }
+  @usableFromInline var list: [Effect] = []
 
   /// What a simulator listens to; absent outside one.
   @usableFromInline let observer: (any EffectsObserver)?
 
   /// An empty list, with the simulator that watches if there is one.
+  @inlinable
   public init(observer: (any EffectsObserver)? = nil) { self.observer = observer }
 
   /// Sends `message` to `node`.
-  public mutating func send(to node: NodeID, _ message: N.Message) { pending.append(.send(to: node, message)) }
+  @inlinable
+  public mutating func send(to node: NodeID, _ message: N.Message) { list.append(.send(to: node, message)) }
 
   /// Fires `timer` once when `duration` has passed on the node's clock; at once where it is negative. Replaces the same timer's earlier setting.
-  public mutating func setTimer(_ timer: N.Timer, after duration: Duration) { pending.append(.setTimer(timer, after: duration)) }
+  @inlinable
+  public mutating func setTimer(_ timer: N.Timer, after duration: Duration) { list.append(.setTimer(timer, after: duration)) }
 
   /// Forgets `timer`; nothing happens if it was not set.
-  public mutating func cancelTimer(_ timer: N.Timer) { pending.append(.cancelTimer(timer)) }
+  @inlinable
+  public mutating func cancelTimer(_ timer: N.Timer) { list.append(.cancelTimer(timer)) }
 
   /// Adds `records` to the log, all or none.
   ///
   /// With `.sync` the runner makes them durable now and reports `persisted(ticket)`. With `.buffered` they go along with the next write
   /// that is synced and nothing is reported on their own; they may be lost in a crash until then.
+  @inlinable
   public mutating func persist(_ records: [N.Record], _ ticket: Ticket, _ persistence: Persistence = .sync) {
-    pending.append(.persist(records, ticket, persistence))
+    list.append(.persist(records, ticket, persistence))
   }
 
   /// Makes `records` the whole content of the log, in one atomic step: after a crash either the old log is there or the new one. Reports
   /// `persisted(ticket)`.
-  public mutating func checkpoint(_ records: [N.Record], _ ticket: Ticket) { pending.append(.checkpoint(records, ticket)) }
+  @inlinable
+  public mutating func checkpoint(_ records: [N.Record], _ ticket: Ticket) { list.append(.checkpoint(records, ticket)) }
 
   /// Answers the client of `session`. A session is answered once; the runner drops what comes after, and what comes after it has gone.
-  public mutating func reply(_ session: SessionID, _ response: N.Response) { pending.append(.reply(session, response)) }
+  @inlinable
+  public mutating func reply(_ session: SessionID, _ response: N.Response) { list.append(.reply(session, response)) }
 
   /// Stops the node because an invariant is broken. `reason` says which, with the numbers. Effects after this one are not carried out.
-  public mutating func halt(_ reason: String) { pending.append(.halt(reason: reason)) }
+  @inlinable
+  public mutating func halt(_ reason: String) { list.append(.halt(reason: reason)) }
 
   /// Removes all effects and keeps the memory.
-  public mutating func removeAll() { pending.removeAll(keepingCapacity: true) }
+  @inlinable
+  public mutating func removeAll() { list.removeAll(keepingCapacity: true) }
 
   /// A line for the trace of a simulated run. The text is made only if somebody reads it.
   @inlinable

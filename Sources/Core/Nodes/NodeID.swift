@@ -4,15 +4,19 @@ public struct NodeID: RawRepresentable, Hashable, Comparable, Sendable, Codable,
   public let rawValue: UInt64
 
   /// The node with this number.
+  @inlinable
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
   /// The node with this number.
+  @inlinable
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 
   /// The node with this number.
+  @inlinable
   public init(integerLiteral value: UInt64) { rawValue = value }
 
   /// The smaller number comes first.
+  @inlinable
   public static func < (a: NodeID, b: NodeID) -> Bool { a.rawValue < b.rawValue }
 
   /// `n3`.
@@ -25,12 +29,15 @@ public struct SessionID: RawRepresentable, Hashable, Comparable, Sendable, Codab
   public let rawValue: UInt64
 
   /// The session with this number.
+  @inlinable
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
   /// The session with this number.
+  @inlinable
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 
   /// The smaller number comes first.
+  @inlinable
   public static func < (a: SessionID, b: SessionID) -> Bool { a.rawValue < b.rawValue }
 
   /// `s7`.
@@ -43,15 +50,19 @@ public struct Ticket: RawRepresentable, Hashable, Comparable, Sendable, Codable,
   public let rawValue: UInt64
 
   /// The ticket with this number.
+  @inlinable
   public init(rawValue: UInt64) { self.rawValue = rawValue }
 
   /// The ticket with this number.
+  @inlinable
   public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 
   /// The ticket with this number.
+  @inlinable
   public init(integerLiteral value: UInt64) { rawValue = value }
 
   /// The smaller number comes first.
+  @inlinable
   public static func < (a: Ticket, b: Ticket) -> Bool { a.rawValue < b.rawValue }
 
   /// `#12`.

@@ -3,7 +3,7 @@
 /// Everything random in Strata that is not a secret comes from one of these, so that one seed replays a run. It is a value:
 /// a copy draws the same numbers.
 public struct Random: Sendable, Hashable {
-  private var state: (UInt64, UInt64, UInt64, UInt64)
+  @usableFromInline var state: (UInt64, UInt64, UInt64, UInt64)
 
   /// A generator that is a function of `seed` alone.
   public init(seed: UInt64) {
@@ -20,6 +20,7 @@ public struct Random: Sendable, Hashable {
   }
 
   /// The next 64 random bits.
+  @inlinable
   public mutating func next() -> UInt64 {
     let result = rotateLeft(state.1 &* 5, 7) &* 9
     let t = state.1 << 17
@@ -33,6 +34,7 @@ public struct Random: Sendable, Hashable {
   }
 
   /// A number in `0..<bound`, without bias. `bound` must be positive.
+  @inlinable
   public mutating func below(_ bound: Int) -> Int {
     precondition(bound > 0, "an empty range has no random member")
     let bound = UInt64(bound)
@@ -44,11 +46,13 @@ public struct Random: Sendable, Hashable {
   }
 
   /// A number in `range`.
+  @inlinable
   public mutating func within(_ range: ClosedRange<Int>) -> Int {
     range.lowerBound + below(range.upperBound - range.lowerBound + 1)
   }
 
   /// True with the probability `numerator / denominator`.
+  @inlinable
   public mutating func chance(_ numerator: Int, in denominator: Int) -> Bool { below(denominator) < numerator }
 
   /// `count` random bytes.
@@ -83,4 +87,5 @@ public struct Random: Sendable, Hashable {
   }
 }
 
-private func rotateLeft(_ x: UInt64, _ k: UInt64) -> UInt64 { (x << k) | (x >> (64 - k)) }
+@inlinable
+func rotateLeft(_ x: UInt64, _ k: UInt64) -> UInt64 { (x << k) | (x >> (64 - k)) }

@@ -151,6 +151,7 @@ extension LSMCore {
         byLevel[Int(table.metadata.level)] += table.metadata.fileSize
         tables[Int(table.metadata.level)] += 1
         statistics.tableMemoryBytes += table.reader.residentBytes
+        statistics.tablesWithDamagedFilter += table.reader.filterDamage == nil ? 0 : 1
         statistics.tombstones += table.metadata.deletionCount + table.metadata.rangeDeletionCount
       }
       for memtable in version.allMemtables {

@@ -33,6 +33,8 @@ public struct LSMStatistics: Sendable {
   public var memtableBytes: Int = 0
   /// Bytes tables keep in memory outside the cache.
   public var tableMemoryBytes: Int = 0
+  /// Tables whose filter is damaged: every lookup within their bounds reads a block of them. A compaction writes them anew.
+  public var tablesWithDamagedFilter: Int = 0
   /// The block cache.
   public var cache: BlockCache.Statistics
   /// Snapshots held.

@@ -26,6 +26,7 @@ import Testing
     var failures = 0
     let reader: TableReader
     do { reader = try open(cache: nil, on: disk) } catch is TableError { return (false, 1) }
+    if reader.filterDamage != nil { failures += 1 }
     for entry in entries {
       do {
         let found = try entry.key.withUnsafeBytes { key in

@@ -10,10 +10,11 @@ struct EventQueue<Payload> {
     @usableFromInline var tie: UInt32
     @usableFromInline var slot: UInt32
 
+    /// Time, tie-break and slot as one number: comparing it takes two instructions and no branch.
+    @inlinable var order: UInt128 { UInt128(time) << 64 | UInt128(UInt64(tie) << 32 | UInt64(slot)) }
+
     @inlinable
-    func precedes(_ other: Key) -> Bool {
-      time != other.time ? time < other.time : (tie, slot) < (other.tie, other.slot)
-    }
+    func precedes(_ other: Key) -> Bool { order < other.order }
 
     @inlinable
     init(time: UInt64, tie: UInt32, slot: UInt32) {
@@ -66,15 +67,30 @@ struct EventQueue<Payload> {
     let last = heap.removeLast()
     if !heap.isEmpty {
       heap.withUnsafeMutableBufferPointer { heap in
+        // The hole goes down to a leaf by the least children, which processors predict well, and the last key then rises from there: it seldom
+        // gets far, since it came from a leaf.
         var hole = 0
         while true {
           let child = hole << 2 + 1
+          if child + 3 < heap.count {
+            let left = heap[child + 1].precedes(heap[child]) ? child + 1 : child
+            let right = heap[child + 3].precedes(heap[child + 2]) ? child + 3 : child + 2
+            let least = heap[right].precedes(heap[left]) ? right : left
+            heap[hole] = heap[least]
+            hole = least
+            continue
+          }
           guard child < heap.count else { break }
           var least = child
-          for other in child + 1..<max(child + 1, min(child + 4, heap.count)) where heap[other].precedes(heap[least]) { least = other }
-          guard heap[least].precedes(last) else { break }
+          for other in child + 1..<max(child + 1, heap.count) where heap[other].precedes(heap[least]) { least = other }
           heap[hole] = heap[least]
           hole = least
+        }
+        while hole > 0 {
+          let parent = (hole - 1) >> 2
+          guard last.precedes(heap[parent]) else { break }
+          heap[hole] = heap[parent]
+          hole = parent
         }
         heap[hole] = last
       }

@@ -49,20 +49,21 @@ struct Link {
 /// What became of the messages of a run. `sent + duplicated` equals `delivered + lost + cut + refused` plus what is still travelling.
 public struct NetworkStatistics: Hashable, Sendable {
   /// Messages nodes sent.
-  public internal(set) var sent = 0
+  public var sent = 0
   /// Copies the network made.
-  public internal(set) var duplicated = 0
+  public var duplicated = 0
   /// Messages that reached a running node.
-  public internal(set) var delivered = 0
+  public var delivered = 0
   /// Messages the network lost, or pushed out of a full link.
-  public internal(set) var lost = 0
+  public var lost = 0
   /// Messages that ended at a partition.
-  public internal(set) var cut = 0
+  public var cut = 0
   /// Messages that reached a node that was down, or nobody.
-  public internal(set) var refused = 0
+  public var refused = 0
   /// Messages travelling.
-  public internal(set) var inFlight = 0
+  public var inFlight = 0
 
   /// Nothing yet.
+  @inlinable
   public init() {}
 }

@@ -1,31 +1,36 @@
 import StrataNodes
 
 /// What the nodes of one simulated cluster talk to beside their effects.
+@usableFromInline
 final class Probe: EffectsObserver {
-  let isTracing: Bool
+  @usableFromInline let isTracing: Bool
   /// The node that is being called.
-  var node = 0
+  @usableFromInline var node = 0
   private let random: Random
   private let buggifies: Bool
   private var sites: [UInt64: Random?] = [:]
   private var reached: [UInt64: (name: String, count: Int)] = [:]
   private var lines: [String] = []
-  private var firstBroken: String?
+  @usableFromInline var firstBroken: String?
 
+  @usableFromInline
   init(random: Random, isTracing: Bool, buggifies: Bool) {
     self.random = random
     self.isTracing = isTracing
     self.buggifies = buggifies
   }
 
+  @usableFromInline
   func trace(_ text: String) { lines.append(text) }
 
   /// Lines the last call of a node traced.
+  @usableFromInline
   func takeLines() -> [String] {
     defer { lines.removeAll() }
     return lines
   }
 
+  @usableFromInline
   func buggify(_ site: StaticString, fires: Int, in visits: Int) -> Bool {
     guard buggifies, visits > 0 else { return false }
     let key = Self.hash(site)
@@ -44,6 +49,7 @@ final class Probe: EffectsObserver {
     return result
   }
 
+  @usableFromInline
   func sometimes(_ name: StaticString, _ condition: Bool) {
     let key = Self.hash(name)
     reached[key, default: (name.description, 0)].count += condition ? 1 : 0
@@ -53,9 +59,12 @@ final class Probe: EffectsObserver {
     Dictionary(reached.values.map { ($0.name, $0.count) }, uniquingKeysWith: +)
   }
 
+  @usableFromInline
   func broken(_ name: StaticString) { if firstBroken == nil { firstBroken = name.description } }
 
+  @inlinable
   func takeBroken() -> String? {
+    if firstBroken == nil { return nil }
     defer { firstBroken = nil }
     return firstBroken
   }

@@ -15,32 +15,46 @@ public struct LogConditions: Hashable, Sendable {
 ///
 /// It behaves as a write-ahead log on a real disk does: writes become durable in order and whole, one sync covers all that was written
 /// before it started, and a crash leaves the durable records and any prefix of the rest.
+@usableFromInline
 struct SimulatedLog<Record: Sendable> {
   /// One write, which survives whole or not at all.
+  @usableFromInline
   struct Write {
-    var records: [Record]
-    var ticket: Ticket
-    var wantsReport: Bool
-    var replacesAll: Bool
+    @usableFromInline var records: [Record]
+    @usableFromInline var ticket: Ticket
+    @usableFromInline var wantsReport: Bool
+    @usableFromInline var replacesAll: Bool
+
+    @inlinable
+    init(records: [Record], ticket: Ticket, wantsReport: Bool, replacesAll: Bool) {
+      self.records = records
+      self.ticket = ticket
+      self.wantsReport = wantsReport
+      self.replacesAll = replacesAll
+    }
   }
 
-  private(set) var durable: [Record] = []
-  private(set) var isDamaged = false
-  /// Writes in memory, in order; `writes[0]` has the number `firstNumber`.
-  private var writes: [Write] = []
-  private var firstNumber: UInt64 = 0
-  /// The number behind the last write the running sync covers.
-  private var syncingTo: UInt64?
-  private var wantedTo: UInt64 = 0
-  /// Set by a fault: the next sync that ends fails.
-  var failsNextSync = false
-  private(set) var isPoisoned = false
-  /// Tickets of writes that came after the log was poisoned.
-  private var refused: [Ticket] = []
+  @inlinable
+  init() {}
 
-  private var endNumber: UInt64 { firstNumber + UInt64(writes.count) }
+  @usableFromInline var durable: [Record] = []
+  @usableFromInline var isDamaged = false
+  /// Writes in memory, in order; `writes[0]` has the number `firstNumber`.
+  @usableFromInline var writes: [Write] = []
+  @usableFromInline var firstNumber: UInt64 = 0
+  /// The number behind the last write the running sync covers.
+  @usableFromInline var syncingTo: UInt64?
+  @usableFromInline var wantedTo: UInt64 = 0
+  /// Set by a fault: the next sync that ends fails.
+  @usableFromInline var failsNextSync = false
+  @usableFromInline var isPoisoned = false
+  /// Tickets of writes that came after the log was poisoned.
+  @usableFromInline var refused: [Ticket] = []
+
+  @inlinable var endNumber: UInt64 { firstNumber + UInt64(writes.count) }
 
   /// Takes a write and says whether a sync is to be started for it now.
+  @inlinable
   mutating func write(_ write: consuming Write) -> Bool {
     let wantsReport = write.wantsReport
     writes.append(write)
@@ -50,18 +64,22 @@ struct SimulatedLog<Record: Sendable> {
   }
 
   /// Starts a sync of everything written so far.
+  @inlinable
   mutating func startSync() { syncingTo = endNumber }
 
   /// Notes a write that comes after the log was poisoned: the next sync to end reports that it failed.
+  @inlinable
   mutating func refuse(_ ticket: Ticket) { refused.append(ticket) }
 
   /// What a sync that ended reports.
+  @usableFromInline
   enum SyncResult {
     case durable([Ticket], startsAgain: Bool)
     case failed([Ticket])
   }
 
   /// Ends the running sync.
+  @inlinable
   mutating func endSync() -> SyncResult {
     if isPoisoned {
       defer { refused.removeAll() }
@@ -85,7 +103,8 @@ struct SimulatedLog<Record: Sendable> {
     return .durable(tickets, startsAgain: wantedTo > end)
   }
 
-  private mutating func apply(_ write: Write) {
+  @inlinable
+  mutating func apply(_ write: Write) {
     if write.replacesAll {
       durable = write.records
       // A whole new log is sound.
@@ -96,6 +115,7 @@ struct SimulatedLog<Record: Sendable> {
   }
 
   /// Power is lost: of the writes on their way none, all or some of the first survive.
+  @inlinable
   mutating func crash(_ random: inout Random) {
     let kept: Int =
       switch random.below(3) {
@@ -114,6 +134,7 @@ struct SimulatedLog<Record: Sendable> {
   }
 
   /// The disk loses durable records: all behind a random place. The loss is noticed at the next start.
+  @inlinable
   mutating func rot(_ random: inout Random) {
     guard !durable.isEmpty else { return }
     durable.removeLast(random.within(1...durable.count))
@@ -121,11 +142,12 @@ struct SimulatedLog<Record: Sendable> {
   }
 
   /// The disk is replaced by an empty one.
+  @inlinable
   mutating func wipe() {
     durable.removeAll()
     isDamaged = true
   }
 
   /// What a node finds. The damage is reported until the node has replaced its log by a checkpoint, as a damaged file stays damaged.
-  var recovered: DurableState<Record> { DurableState(records: durable, isDamaged: isDamaged) }
+  @inlinable var recovered: DurableState<Record> { DurableState(records: durable, isDamaged: isDamaged) }
 }

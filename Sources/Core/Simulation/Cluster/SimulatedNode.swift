@@ -1,25 +1,29 @@
 import StrataNodes
 
 /// The clock of one node: it starts anywhere and runs a little fast or slow.
+@usableFromInline
 struct DriftingClock {
   /// What it showed at `since`.
-  private var base: UInt64
-  private var since: UInt64
+  @usableFromInline var base: UInt64
+  @usableFromInline var since: UInt64
   /// How many millionths it runs fast; slow where negative.
-  private(set) var drift: Int64
+  @usableFromInline var drift: Int64
 
+  @inlinable
   init(showing base: UInt64, at time: UInt64, drift: Int64) {
     self.base = base
     self.since = time
     self.drift = drift
   }
 
+  @inlinable
   func reading(at time: UInt64) -> Instant {
     let elapsed = Int64(clamping: time &- since)
     return Instant(nanoseconds: base &+ UInt64(elapsed) &+ UInt64(bitPattern: Self.part(elapsed, drift)))
   }
 
   /// How long `duration` on this clock takes in true time.
+  @inlinable
   func trueTime(of duration: Int64) -> UInt64 { UInt64(clamping: duration - Self.part(duration, drift)) }
 
   mutating func setDrift(_ drift: Int64, at time: UInt64) {
@@ -31,41 +35,45 @@ struct DriftingClock {
   /// The machine slept, or its clock was set ahead.
   mutating func jump(_ ahead: UInt64) { base &+= ahead }
 
-  private static func part(_ duration: Int64, _ millionths: Int64) -> Int64 {
+  @inlinable
+  static func part(_ duration: Int64, _ millionths: Int64) -> Int64 {
     let (product, overflow) = duration.multipliedReportingOverflow(by: millionths)
     return overflow ? duration / 1_000_000 * millionths : product / 1_000_000
   }
 }
 
 /// One place in the cluster: a node that runs, or the log of one that is down.
+@usableFromInline
 struct SimulatedNode<N: Node> {
+  @usableFromInline
   enum Condition: Hashable {
     case running, paused, down
   }
 
-  let id: NodeID
-  var condition = Condition.down
+  @usableFromInline let id: NodeID
+  @usableFromInline var condition = Condition.down
   /// The node, while it runs.
-  var node: N?
+  @usableFromInline var node: N?
   /// Counts starts; what was meant for an earlier one is dropped.
-  var incarnation: UInt32 = 0
-  var log = SimulatedLog<N.Record>()
-  var clock = DriftingClock(showing: 0, at: 0, drift: 0)
+  @usableFromInline var incarnation: UInt32 = 0
+  @usableFromInline var log = SimulatedLog<N.Record>()
+  @usableFromInline var clock = DriftingClock(showing: 0, at: 0, drift: 0)
   /// Which setting of each timer counts.
-  var timers: [N.Timer: UInt64] = [:]
-  var timerSettings: UInt64 = 0
+  @usableFromInline var timers: [N.Timer: UInt64] = [:]
+  @usableFromInline var timerSettings: UInt64 = 0
   /// Draws what the node itself asks for.
-  var random: Random
+  @usableFromInline var random: Random
   /// Draws how long its disk takes and what a crash leaves.
-  var diskRandom: Random
+  @usableFromInline var diskRandom: Random
   /// What arrived while it was paused, in order.
-  var backlog: [ClusterEvent<N>] = []
+  @usableFromInline var backlog: [ClusterEvent<N>] = []
   /// A slow node takes this long for each input.
-  var inputTime: UInt64 = 0
-  var busyUntil: UInt64 = 0
+  @usableFromInline var inputTime: UInt64 = 0
+  @usableFromInline var busyUntil: UInt64 = 0
   /// The disk answers nothing before this moment.
-  var diskStalledUntil: UInt64 = 0
+  @usableFromInline var diskStalledUntil: UInt64 = 0
 
+  @inlinable
   init(id: NodeID, random: Random, diskRandom: Random) {
     self.id = id
     self.random = random
@@ -74,6 +82,7 @@ struct SimulatedNode<N: Node> {
 }
 
 /// What lies in the simulator's queue.
+@usableFromInline
 enum ClusterEvent<N: Node> {
   case delivery(from: Int, to: Int, N.Message, cause: UInt64)
   case timer(Int, N.Timer, setting: UInt64, incarnation: UInt32, cause: UInt64)

@@ -4,6 +4,7 @@ import StrataNodes
 
 extension Simulator {
   /// Carries out one event and returns what the world outside sees of it.
+  @inlinable
   func carryOut(_ event: consuming ClusterEvent<N>) -> Happening? {
     switch consume event {
     case .delivery(let from, let to, let message, let cause): deliver(message, from: from, to: to, cause: cause)
@@ -14,12 +15,12 @@ extension Simulator {
     case .cancellation(let index, let session):
       if isReady(index, or: .cancellation(index, session)) { give(.cancelled(session), to: index, .cancel, cause: 0) { "\(session)" } }
     case .reply(let session, let response, let cause):
-      guard openSessions.removeValue(forKey: session) != nil else { return nil }
+      guard core.pointee.openSessions.removeValue(forKey: session) != nil else { return nil }
       record(.reply, node: -1, cause: cause, text: "\(session) \(response)")
-      if keepsAnswers { answers[session] = response }
+      if core.pointee.keepsAnswers { core.pointee.answers[session] = response }
       return .reply(session, response)
     case .loss(let session, let known):
-      openSessions.removeValue(forKey: session)
+      core.pointee.openSessions.removeValue(forKey: session)
       record(.lost, node: -1, cause: 0, text: "\(session)\(known ? " refused" : "")")
       return .lost(session, refused: known)
     case .alarm(let name): return .alarm(name)
@@ -27,40 +28,43 @@ extension Simulator {
     return nil
   }
 
-  private func deliver(_ message: N.Message, from: Int, to: Int, cause: UInt64) {
+  @inlinable
+  func deliver(_ message: N.Message, from: Int, to: Int, cause: UInt64) {
     let link = from * ids.count + to
-    if links[link].cuts > 0 {
-      links[link].inFlight -= 1
-      networkStatistics.inFlight -= 1
-      networkStatistics.cut += 1
+    if core.pointee.links[link].cuts > 0 {
+      core.pointee.links[link].inFlight -= 1
+      core.pointee.networkCounts.inFlight -= 1
+      core.pointee.networkCounts.cut += 1
       record(.cut, node: to, peer: from, cause: cause, text: "\(message)")
       return
     }
-    if links[link].cloggedUntil > now {
-      push(.delivery(from: from, to: to, message, cause: cause), at: links[link].cloggedUntil)
+    if core.pointee.links[link].cloggedUntil > now {
+      push(.delivery(from: from, to: to, message, cause: cause), at: core.pointee.links[link].cloggedUntil)
       return
     }
     if nodes[to].condition != .down, !isReady(to, or: .delivery(from: from, to: to, message, cause: cause)) { return }
-    links[link].inFlight -= 1
-    networkStatistics.inFlight -= 1
+    core.pointee.links[link].inFlight -= 1
+    core.pointee.networkCounts.inFlight -= 1
     guard nodes[to].condition == .running else {
-      networkStatistics.refused += 1
+      core.pointee.networkCounts.refused += 1
       record(.refused, node: to, peer: from, cause: cause, text: "\(message)")
       return
     }
-    networkStatistics.delivered += 1
+    core.pointee.networkCounts.delivered += 1
     give(.message(from: ids[from], message), to: to, .receive, peer: from, cause: cause) { "\(message)" }
   }
 
-  private func fire(_ timer: N.Timer, at index: Int, setting: UInt64, incarnation: UInt32, cause: UInt64) {
+  @inlinable
+  func fire(_ timer: N.Timer, at index: Int, setting: UInt64, incarnation: UInt32, cause: UInt64) {
     guard nodes[index].incarnation == incarnation, nodes[index].timers[timer] == setting else { return }
     guard isReady(index, or: .timer(index, timer, setting: setting, incarnation: incarnation, cause: cause)) else { return }
     nodes[index].timers[timer] = nil
     give(.timer(timer), to: index, .timer, cause: cause) { "\(timer)" }
   }
 
-  private func ask(_ request: N.Request, _ session: SessionID, at index: Int, cause: UInt64) {
-    guard openSessions[session] != nil else { return }
+  @inlinable
+  func ask(_ request: N.Request, _ session: SessionID, at index: Int, cause: UInt64) {
+    guard core.pointee.openSessions[session] != nil else { return }
     guard nodes[index].condition != .down else {
       push(.loss(session, known: true), at: now &+ network.minimumLatency)
       return
@@ -69,7 +73,8 @@ extension Simulator {
     give(.request(session, request), to: index, .request, cause: cause) { "\(session) \(request)" }
   }
 
-  private func endSync(at index: Int, incarnation: UInt32, cause: UInt64) {
+  @inlinable
+  func endSync(at index: Int, incarnation: UInt32, cause: UInt64) {
     guard nodes[index].incarnation == incarnation, nodes[index].condition != .down else { return }
     if nodes[index].diskStalledUntil > now {
       push(.synced(index, incarnation: incarnation, cause: cause), at: nodes[index].diskStalledUntil)
@@ -84,13 +89,12 @@ extension Simulator {
       }
     case .failed(let tickets):
       for ticket in tickets where nodes[index].incarnation == incarnation && failure == nil {
-        give(.persistFailed(ticket, Self.syncError), to: index, .persistFailed, cause: cause) { "\(ticket)" }
+        give(.persistFailed(ticket, simulatedSyncError), to: index, .persistFailed, cause: cause) { "\(ticket)" }
       }
     }
   }
 
-  static var syncError: DiskError { .io(errno: 5, operation: .sync, path: "log", offset: 0) }
-
+  @inlinable
   func startSync(at index: Int, cause: UInt64) {
     nodes[index].log.startSync()
     let time = disk.minimumSync + nodes[index].diskRandom.exponential(mean: disk.meanExtraSync)
@@ -98,7 +102,8 @@ extension Simulator {
   }
 
   /// Whether the node can take an input now. If it is paused or busy the input is kept for later.
-  private func isReady(_ index: Int, or event: @autoclosure () -> ClusterEvent<N>) -> Bool {
+  @inlinable
+  func isReady(_ index: Int, or event: @autoclosure () -> ClusterEvent<N>) -> Bool {
     switch nodes[index].condition {
     case .down: return false
     case .paused:
@@ -116,31 +121,34 @@ extension Simulator {
   }
 
   /// Hands the node an input and carries out what it wants.
-  private func give(
+  @inlinable
+  func give(
     _ input: consuming Input<N>, to index: Int, _ kind: TraceEvent.Kind, peer: Int = -1, cause: UInt64, _ text: () -> String
   ) {
     let instant = nodes[index].clock.reading(at: now)
     record(kind, node: index, peer: peer, cause: cause, text: text())
     probe.node = index
-    nodes[index].node!.receive(consume input, at: instant, random: &nodes[index].random, &effects)
+    nodes[index].node!.receive(consume input, at: instant, random: &nodes[index].random, &core.pointee.effects)
     finishCall(of: index)
   }
 
   /// What follows every call of a node: its notes, its effects, its state for the trace.
+  @inlinable
   func finishCall(of index: Int) {
     if probe.isTracing {
       for line in probe.takeLines() { record(.note, node: index, cause: eventCount, text: line) }
-      if trace?.keepsStates == true { trace?.setState("\(nodes[index].node.map { "\($0)" } ?? "-")") }
+      if core.pointee.trace?.keepsStates == true { core.pointee.trace?.setState("\(nodes[index].node.map { "\($0)" } ?? "-")") }
     }
     if let name = probe.takeBroken() { fail("always \(name)", "a node said what must always hold does not", at: ids[index]) }
-    if !effects.pending.isEmpty { carryOutEffects(of: index) }
-    if let afterInput, failure == nil { afterInput(ids[index]) }
+    if !core.pointee.effects.pending.isEmpty { carryOutEffects(of: index) }
+    if let afterInput = core.pointee.afterInput, core.pointee.firstFailure == nil { afterInput(ids[index]) }
   }
 
-  private func carryOutEffects(of index: Int) {
-    defer { effects.removeAll() }
-    for position in effects.pending.indices {
-      switch effects.pending[position] {
+  @inlinable
+  func carryOutEffects(of index: Int) {
+    defer { core.pointee.effects.removeAll() }
+    for position in core.pointee.effects.pending.indices {
+      switch core.pointee.effects.pending[position] {
       case .send(let to, let message): send(message, from: index, to: to)
       case .setTimer(let timer, let after): setTimer(timer, at: index, after: after)
       case .cancelTimer(let timer): nodes[index].timers[timer] = nil
@@ -149,46 +157,49 @@ extension Simulator {
       case .checkpoint(let records, let ticket):
         write(.init(records: records, ticket: ticket, wantsReport: true, replacesAll: true), at: index)
       case .reply(let session, let response):
-        guard openSessions[session] == index else { continue }
-        let delay = network.minimumLatency + clients.exponential(mean: network.meanExtraLatency)
+        guard core.pointee.openSessions[session] == index else { continue }
+        let delay = network.minimumLatency + core.pointee.clients.exponential(mean: network.meanExtraLatency)
         push(.reply(session, response, cause: eventCount), at: now &+ delay)
       case .halt(let reason): return fail("halt", reason, at: ids[index])
       }
     }
   }
 
-  private func send(_ message: N.Message, from: Int, to id: NodeID) {
-    networkStatistics.sent += 1
+  @inlinable
+  func send(_ message: N.Message, from: Int, to id: NodeID) {
+    core.pointee.networkCounts.sent += 1
     guard let to = index(of: id) else {
-      networkStatistics.refused += 1
+      core.pointee.networkCounts.refused += 1
       return
     }
     let link = from * ids.count + to
     record(.send, node: from, peer: to, cause: eventCount, text: "\(message)")
-    if links[link].random.happens(network.loss) || links[link].inFlight >= network.capacity {
-      networkStatistics.lost += 1
+    if core.pointee.links[link].random.happens(network.loss) || core.pointee.links[link].inFlight >= network.capacity {
+      core.pointee.networkCounts.lost += 1
       record(.dropped, node: to, peer: from, cause: eventCount, text: "\(message)")
       return
     }
     post(message, from: from, to: to, link, later: 0)
-    if links[link].random.happens(network.duplication) {
-      networkStatistics.duplicated += 1
+    if core.pointee.links[link].random.happens(network.duplication) {
+      core.pointee.networkCounts.duplicated += 1
       post(message, from: from, to: to, link, later: 0)
     }
-    if links[link].random.happens(network.replay) {
-      networkStatistics.duplicated += 1
-      post(message, from: from, to: to, link, later: UInt64(links[link].random.below(Int(clamping: max(1, network.replayWindow)))))
+    if core.pointee.links[link].random.happens(network.replay) {
+      core.pointee.networkCounts.duplicated += 1
+      post(message, from: from, to: to, link, later: UInt64(core.pointee.links[link].random.below(Int(clamping: max(1, network.replayWindow)))))
     }
   }
 
-  private func post(_ message: N.Message, from: Int, to: Int, _ link: Int, later: UInt64) {
-    links[link].inFlight += 1
-    networkStatistics.inFlight += 1
-    let delay = network.minimumLatency + links[link].random.exponential(mean: network.meanExtraLatency) + later
+  @inlinable
+  func post(_ message: N.Message, from: Int, to: Int, _ link: Int, later: UInt64) {
+    core.pointee.links[link].inFlight += 1
+    core.pointee.networkCounts.inFlight += 1
+    let delay = network.minimumLatency + core.pointee.links[link].random.exponential(mean: network.meanExtraLatency) + later
     push(.delivery(from: from, to: to, message, cause: eventCount), at: now &+ delay)
   }
 
-  private func setTimer(_ timer: N.Timer, at index: Int, after: Duration) {
+  @inlinable
+  func setTimer(_ timer: N.Timer, at index: Int, after: Duration) {
     nodes[index].timerSettings += 1
     let setting = nodes[index].timerSettings
     nodes[index].timers[timer] = setting
@@ -198,7 +209,8 @@ extension Simulator {
       at: now.addingReportingOverflow(delay).overflow ? .max : now + delay)
   }
 
-  private func write(_ write: SimulatedLog<N.Record>.Write, at index: Int) {
+  @inlinable
+  func write(_ write: SimulatedLog<N.Record>.Write, at index: Int) {
     if nodes[index].log.isPoisoned {
       if write.wantsReport {
         nodes[index].log.refuse(write.ticket)
@@ -210,11 +222,16 @@ extension Simulator {
   }
 
   /// Notes an event in the digest and, if there is one, the trace.
+  @inlinable
   func record(_ kind: TraceEvent.Kind, node: Int, peer: Int = -1, cause: UInt64, text: @autoclosure () -> String) {
-    digest.mix(now, UInt64(kind.rawValue) << 48 ^ UInt64(UInt16(truncatingIfNeeded: node)) << 16 ^ UInt64(UInt16(truncatingIfNeeded: peer)))
+    core.pointee.digest.mix(
+      now, UInt64(kind.rawValue) << 48 ^ UInt64(UInt16(truncatingIfNeeded: node)) << 16 ^ UInt64(UInt16(truncatingIfNeeded: peer)))
     guard probe.isTracing else { return }
     let text = text()
-    digest.mix(text)
-    trace?.append(TraceEvent(id: 0, event: eventCount, time: now, kind: kind, node: node, peer: peer, cause: cause, text: text))
+    core.pointee.digest.mix(text)
+    core.pointee.trace?.append(TraceEvent(event: eventCount, time: now, kind: kind, node: node, peer: peer, cause: cause, text: text))
   }
 }
+
+/// What a node hears when a simulated sync fails.
+@usableFromInline let simulatedSyncError = DiskError.io(errno: 5, operation: .sync, path: "log", offset: 0)

@@ -4,6 +4,7 @@ extension Simulator {
   // MARK: Processes
 
   /// Starts a node from what its log holds, with an incarnation and a clock of its own.
+  @inlinable
   func start(_ index: Int) {
     guard nodes[index].condition == .down, failure == nil else { return }
     nodes[index].incarnation += 1
@@ -17,9 +18,9 @@ extension Simulator {
     do {
       nodes[index].node = try N.recover(
         id: ids[index], peers: ids, durable: nodes[index].log.recovered, knobs: knobs, at: nodes[index].clock.reading(at: now),
-        random: &nodes[index].random, &effects)
+        random: &nodes[index].random, &core.pointee.effects)
     } catch {
-      effects.removeAll()
+      core.pointee.effects.removeAll()
       return fail("recovery refused", error.description, at: ids[index])
     }
     finishCall(of: index)
@@ -31,13 +32,18 @@ extension Simulator {
     guard let index = index(of: id), nodes[index].condition != .down else { return }
     nodes[index].condition = .down
     nodes[index].node = nil
+    for case .delivery(let from, _, _, _) in nodes[index].backlog {
+      core.pointee.links[from * ids.count + index].inFlight -= 1
+      core.pointee.networkCounts.inFlight -= 1
+      core.pointee.networkCounts.refused += 1
+    }
     nodes[index].backlog.removeAll()
     nodes[index].inputTime = 0
     nodes[index].busyUntil = 0
     nodes[index].diskStalledUntil = 0
     nodes[index].log.crash(&nodes[index].diskRandom)
     record(.crash, node: index, cause: eventCount, text: "")
-    for session in openSessions.filter({ $0.value == index }).keys.sorted() {
+    for session in core.pointee.openSessions.filter({ $0.value == index }).keys.sorted() {
       push(.loss(session, known: false), at: now &+ network.minimumLatency)
     }
   }
@@ -70,7 +76,7 @@ extension Simulator {
 
   /// From now on every input takes the node this many nanoseconds; 0 makes it quick again.
   public func slow(_ id: NodeID, inputTime: UInt64) {
-    guard let index = index(of: id) else { return }
+    guard let index = index(of: id), nodes[index].inputTime != inputTime else { return }
     nodes[index].inputTime = inputTime
     record(.fault, node: index, cause: eventCount, text: "each input takes \(inputTime) ns")
   }
@@ -140,7 +146,7 @@ extension Simulator {
   private func changeCuts(_ from: NodeID, _ to: NodeID, by change: Int) {
     guard let from = index(of: from), let to = index(of: to) else { return }
     let link = from * ids.count + to
-    links[link].cuts = max(0, links[link].cuts + change)
+    core.pointee.links[link].cuts = max(0, core.pointee.links[link].cuts + change)
     record(change > 0 ? .linkCut : .linkJoined, node: from, peer: to, cause: eventCount, text: "")
   }
 
@@ -165,9 +171,9 @@ extension Simulator {
   public func mend(from: NodeID, to: NodeID) {
     guard let from = index(of: from), let to = index(of: to) else { return }
     let link = from * ids.count + to
-    if links[link].cuts > 0 { record(.linkJoined, node: from, peer: to, cause: eventCount, text: "") }
-    links[link].cuts = 0
-    links[link].cloggedUntil = 0
+    if core.pointee.links[link].cuts > 0 { record(.linkJoined, node: from, peer: to, cause: eventCount, text: "") }
+    core.pointee.links[link].cuts = 0
+    core.pointee.links[link].cloggedUntil = 0
   }
 
   /// Cuts a node off from all others.
@@ -177,7 +183,7 @@ extension Simulator {
   public func clog(from: NodeID, to: NodeID, for duration: UInt64) {
     guard let from = index(of: from), let to = index(of: to) else { return }
     let link = from * ids.count + to
-    links[link].cloggedUntil = max(links[link].cloggedUntil, now &+ duration)
+    core.pointee.links[link].cloggedUntil = max(core.pointee.links[link].cloggedUntil, now &+ duration)
     record(.fault, node: from, peer: to, cause: eventCount, text: "the link is clogged for \(duration) ns")
   }
 
@@ -196,17 +202,17 @@ extension Simulator {
   public func run(
     until condition: (Simulator<N>) -> Bool, within duration: Duration, _ what: @autoclosure () -> String = "the condition"
   ) throws(SimulationFailure) {
-    keepsAnswers = true
+    core.pointee.keepsAnswers = true
     let limit = now &+ UInt64(clamping: duration.nanoseconds)
     while !condition(self) {
       if let failure { throw failure }
-      guard let time = queue.nextTime, time <= limit else {
+      guard let time = core.pointee.queue.nextTime, time <= limit else {
         throw SimulationFailure(
           kind: "too late", explanation: "\(what()) did not hold within \(duration) of virtual time", node: nil, time: now, event: eventCount)
       }
-      let (next, event) = queue.pop()
-      now = next
-      eventCount += 1
+      let (next, event) = core.pointee.queue.pop()
+      core.pointee.time = next
+      core.pointee.eventNumber += 1
       _ = carryOut(event)
     }
     if let failure { throw failure }
@@ -216,12 +222,12 @@ extension Simulator {
   ///
   /// - Throws: ``SimulationFailure`` if an invariant breaks.
   public func run(for duration: Duration) throws(SimulationFailure) {
-    keepsAnswers = true
+    core.pointee.keepsAnswers = true
     let limit = now &+ UInt64(clamping: duration.nanoseconds)
     while next(until: limit) != nil {}
     if let failure { throw failure }
   }
 
   /// The answer a session got while the simulator was run by hand (``run(until:within:_:)``, ``run(for:)``).
-  public func answer(to session: SessionID) -> N.Response? { answers[session] }
+  public func answer(to session: SessionID) -> N.Response? { core.pointee.answers[session] }
 }

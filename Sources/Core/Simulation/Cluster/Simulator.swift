@@ -30,66 +30,66 @@ public final class Simulator<N: Node> {
   /// The seed everything follows from.
   public let seed: UInt64
   /// How links treat messages; may be changed at any time.
-  public var network = NetworkConditions()
+  @inlinable public var network: NetworkConditions {
+    get { core.pointee.network }
+    set { core.pointee.network = newValue }
+  }
   /// How disks behave; may be changed at any time.
-  public var disk = LogConditions()
+  @inlinable public var disk: LogConditions {
+    get { core.pointee.disk }
+    set { core.pointee.disk = newValue }
+  }
   /// True time since the run began, in nanoseconds.
-  public internal(set) var now: UInt64 = 0
+  @inlinable public var now: UInt64 { core.pointee.time }
   /// Events carried out so far.
-  public internal(set) var eventCount: UInt64 = 0
+  @inlinable public var eventCount: UInt64 { core.pointee.eventNumber }
   /// What became of the messages.
-  public internal(set) var networkStatistics = NetworkStatistics()
+  public var networkStatistics: NetworkStatistics { core.pointee.networkCounts }
   /// The first broken invariant; the simulator stops there.
-  public internal(set) var failure: SimulationFailure?
-  /// What the nodes noted and broke, and where they may take unlikely ways.
-  let probe: Probe
-  let knobs: N.Knobs
-  let ids: [NodeID]
-  /// Allocated once and owned by the simulator: a node is called in place, with its random stream beside it.
-  let nodes: UnsafeMutableBufferPointer<SimulatedNode<N>>
-  var links: [Link]
-  var queue = EventQueue<ClusterEvent<N>>()
-  var effects: Effects<N>
-  var ties: Random
-  var clients: Random
-  var sessions: UInt64 = 0
-  /// Which node each open session asked.
-  var openSessions: [SessionID: Int] = [:]
-  var answers: [SessionID: N.Response] = [:]
-  var keepsAnswers = false
-  /// Called after every input a node took and its effects.
-  var afterInput: ((NodeID) -> Void)?
+  @inlinable public var failure: SimulationFailure? { core.pointee.firstFailure }
   /// What the run leaves behind for a reader, if it is to leave anything.
-  public var trace: Trace?
+  public var trace: Trace? { core.pointee.trace }
   /// A digest of everything that happened, equal for equal runs.
-  public internal(set) var digest = TraceDigest()
+  public var digest: TraceDigest { core.pointee.digest }
+  /// What the nodes noted and broke, and where they may take unlikely ways.
+  @usableFromInline let probe: Probe
+  @usableFromInline let knobs: N.Knobs
+  @usableFromInline let ids: [NodeID]
+  /// Allocated once and owned by the simulator: a node is called in place, with its random stream beside it.
+  @usableFromInline let nodes: UnsafeMutableBufferPointer<SimulatedNode<N>>
+  /// Everything else that changes, behind a pointer of the simulator's own: each access to a stored property of a class is checked at run time,
+  /// which took half of an event's time.
+  @usableFromInline let core: UnsafeMutablePointer<SimulatorCore<N>>
 
   /// A cluster of `nodes` fresh nodes, named 1 ... `nodes`, all of which start at once.
   ///
   /// - Parameter buggify: whether sites of ``Effects/buggify(_:fires:in:)`` may fire.
+  @inlinable
   public init(nodes count: Int, seed: UInt64, knobs: N.Knobs = N.Knobs(), trace: Trace? = nil, buggify: Bool = true) {
     precondition((1...256).contains(count), "a cluster has 1 to 256 nodes")
     let random = Random(seed: seed)
     self.seed = seed
     self.knobs = knobs
-    self.trace = trace
     probe = Probe(random: random.fork("buggify"), isTracing: trace != nil, buggifies: buggify)
-    effects = Effects(observer: probe)
-    ties = random.fork("ties")
-    clients = random.fork("clients")
     ids = (1...count).map { NodeID(UInt64($0)) }
     nodes = .allocate(capacity: count)
     for index in 0..<count {
       (nodes.baseAddress! + index).initialize(
         to: SimulatedNode(id: NodeID(UInt64(index + 1)), random: random.fork("node", index), diskRandom: random.fork("disk", index)))
     }
-    links = (0..<count * count).map { Link(random: random.fork("link", $0)) }
+    core = .allocate(capacity: 1)
+    core.initialize(
+      to: SimulatorCore(
+        links: (0..<count * count).map { Link(random: random.fork("link", $0)) }, effects: Effects(observer: probe),
+        ties: random.fork("ties"), clients: random.fork("clients"), trace: trace))
     for index in 0..<count { start(index) }
   }
 
   deinit {
     nodes.deinitialize()
     nodes.deallocate()
+    core.deinitialize(count: 1)
+    core.deallocate()
   }
 
   /// The names of all nodes, in ascending order.
@@ -107,6 +107,7 @@ public final class Simulator<N: Node> {
   /// How often each situation that nodes call ``Effects/sometimes(_:_:)`` came up, by name.
   public var situations: [String: Int] { probe.situations }
 
+  @inlinable
   func index(of id: NodeID) -> Int? {
     let index = Int(truncatingIfNeeded: id.rawValue) - 1
     return nodes.indices.contains(index) ? index : nil
@@ -114,25 +115,27 @@ public final class Simulator<N: Node> {
 
   /// Carries out events up to and with the moment `limit`, and returns as soon as something outside the cluster happens. Returns nothing when the
   /// moment is reached or an invariant is broken.
+  @inlinable
   public func next(until limit: UInt64) -> Happening? {
-    while failure == nil, let time = queue.nextTime, time <= limit {
-      let (time, event) = queue.pop()
-      now = time
-      eventCount += 1
+    while core.pointee.firstFailure == nil, let time = core.pointee.queue.nextTime, time <= limit {
+      let (time, event) = core.pointee.queue.pop()
+      core.pointee.time = time
+      core.pointee.eventNumber += 1
       if let happening = carryOut(event) { return happening }
     }
-    if failure == nil, limit > now, limit != .max { now = limit }
+    if failure == nil, limit > now, limit != .max { core.pointee.time = limit }
     return nil
   }
 
+  @inlinable
   func push(_ event: consuming ClusterEvent<N>, at time: UInt64) {
-    queue.push(event, at: time, tie: UInt32(truncatingIfNeeded: ties.next()))
+    core.pointee.queue.push(event, at: time, tie: UInt32(truncatingIfNeeded: core.pointee.ties.next()))
   }
 
   /// Stops the run because of a broken invariant.
   public func fail(_ kind: String, _ explanation: String, at id: NodeID? = nil) {
     guard failure == nil else { return }
-    failure = SimulationFailure(kind: kind, explanation: explanation, node: id, time: now, event: eventCount)
+    core.pointee.firstFailure = SimulationFailure(kind: kind, explanation: explanation, node: id, time: now, event: eventCount)
     record(.failure, node: id.flatMap(index(of:)) ?? -1, cause: eventCount, text: "\(kind): \(explanation)")
   }
 
@@ -142,22 +145,22 @@ public final class Simulator<N: Node> {
   /// message does; a node that is down refuses it.
   @discardableResult
   public func ask(_ id: NodeID, _ request: N.Request) -> SessionID {
-    sessions += 1
-    let session = SessionID(sessions)
+    core.pointee.sessions += 1
+    let session = SessionID(core.pointee.sessions)
     guard let index = index(of: id) else {
       push(.loss(session, known: true), at: now)
       return session
     }
-    openSessions[session] = index
+    core.pointee.openSessions[session] = index
     record(.ask, node: index, cause: 0, text: "\(session) \(request)")
-    let delay = network.minimumLatency + clients.exponential(mean: network.meanExtraLatency)
+    let delay = network.minimumLatency + core.pointee.clients.exponential(mean: network.meanExtraLatency)
     push(.request(index, session, request, cause: eventCount), at: now &+ delay)
     return session
   }
 
   /// The client of `session` gives up; its node hears of it unless it has gone itself.
   public func cancel(_ session: SessionID) {
-    guard let index = openSessions.removeValue(forKey: session) else { return }
+    guard let index = core.pointee.openSessions.removeValue(forKey: session) else { return }
     push(.cancellation(index, session), at: now &+ network.minimumLatency)
   }
 

@@ -83,7 +83,18 @@ public struct AnyScenario: Sendable {
   public let summary: String
   /// What its runs may be.
   public let limits: ScenarioLimits
+  /// Enumerates the crashes of a workload, if the scenario is that of a storage engine.
+  public internal(set) var crashes: (@Sendable (EngineCrashOptions) throws -> CrashReport)?
+  /// Explores every order of events of a small cluster to a depth, if the scenario has such a scope.
+  public var exploration: (@Sendable (_ depth: Int, _ worlds: Int) -> Exploration)?
   private let runner: @Sendable (RunPlan, Trace?) -> RunReport
+
+  init(name: String, summary: String, limits: ScenarioLimits, runner: @escaping @Sendable (RunPlan, Trace?) -> RunReport) {
+    self.name = name
+    self.summary = summary
+    self.limits = limits
+    self.runner = runner
+  }
 
   /// Hides `scenario`'s type.
   public init<S: Scenario>(_ scenario: S.Type) {

@@ -39,7 +39,7 @@ final class ScenarioRun<S: Scenario> {
   }
 
   func report() -> RunReport {
-    simulator.afterInput = { [unowned self] id in scenario.inspect(id, in: simulator) }
+    simulator.core.pointee.afterInput = { [unowned self] id in scenario.inspect(id, in: simulator) }
     for (index, fault) in plan.faults.enumerated() where fault.start < plan.horizon {
       simulator.setAlarm(Alarm.faultStart | UInt64(index), after: fault.start)
     }

@@ -7,7 +7,7 @@ public struct TraceEvent: Hashable, Sendable {
   }
 
   /// Its place in the trace.
-  public internal(set) var id: Int
+  public var id: Int
   /// The number of the simulator's event it belongs to: what a node does and what made it do so share it.
   public let event: UInt64
   /// When, in nanoseconds of true time.
@@ -23,7 +23,20 @@ public struct TraceEvent: Hashable, Sendable {
   /// The message, timer, request or note in words.
   public let text: String
   /// The node afterwards, if states are kept.
-  public internal(set) var state: String?
+  public var state: String?
+
+  /// An event whose place in the trace is still to be given.
+  @inlinable
+  public init(event: UInt64, time: UInt64, kind: Kind, node: Int, peer: Int, cause: UInt64, text: String) {
+    id = 0
+    self.event = event
+    self.time = time
+    self.kind = kind
+    self.node = node
+    self.peer = peer
+    self.cause = cause
+    self.text = text
+  }
 }
 
 /// Everything that happened in a run, oldest first, up to a bound.
@@ -43,6 +56,7 @@ public struct Trace: Sendable {
     self.keepsStates = keepsStates
   }
 
+  @usableFromInline
   mutating func append(_ event: consuming TraceEvent) {
     if events.count >= limit {
       // Half at a time, so that the cost of one event stays constant.
@@ -55,6 +69,7 @@ public struct Trace: Sendable {
   }
 
   /// Attaches a node's state to the input it has just taken.
+  @usableFromInline
   mutating func setState(_ state: String) {
     guard let last = events.indices.last else { return }
     var place = last

@@ -1,11 +1,12 @@
 /// A digest of a run: 128 bits that two runs share if, and as good as only if, the same things happened in the same order.
 public struct TraceDigest: Hashable, Sendable, CustomStringConvertible {
-  private var low: UInt64 = 0x9E37_79B9_7F4A_7C15
-  private var high: UInt64 = 0xC2B2_AE3D_27D4_EB4F
+  @usableFromInline var low: UInt64 = 0x9E37_79B9_7F4A_7C15
+  @usableFromInline var high: UInt64 = 0xC2B2_AE3D_27D4_EB4F
 
   /// The digest of nothing.
   public init() {}
 
+  @inlinable
   mutating func mix(_ a: UInt64, _ b: UInt64) {
     low = (low ^ a) &* 0xFF51_AFD7_ED55_8CCD
     low ^= low >> 32
@@ -13,6 +14,7 @@ public struct TraceDigest: Hashable, Sendable, CustomStringConvertible {
     high ^= high >> 29
   }
 
+  @usableFromInline
   mutating func mix(_ text: String) {
     var text = text
     text.withUTF8 { bytes in

@@ -6,28 +6,28 @@ import StrataNodes
 /// A write asks a majority for their versions, picks a greater one, and stores it on a majority. A read asks a majority, and stores the
 /// greatest version it saw on a majority before it answers: otherwise a later read could see an older value. It is the example that
 /// the documentation of the simulator walks through, so it can also be broken on purpose: ``RegisterKnobs/flaw``.
-public struct RegisterNode: Node, Hashable {
+struct RegisterNode: Node, Hashable {
   /// What orders values: the writer's count, then who wrote. The nonce keeps two lives of one node apart, the serial two writes of one life.
-  public struct Version: Hashable, Comparable, Sendable {
+  struct Version: Hashable, Comparable, Sendable {
     var count: UInt64 = 0
     var node = NodeID(0)
     var nonce: UInt64 = 0
     var serial: UInt64 = 0
 
     /// By count, then by writer.
-    public static func < (a: Version, b: Version) -> Bool {
+    static func < (a: Version, b: Version) -> Bool {
       (a.count, a.node, a.nonce, a.serial) < (b.count, b.node, b.nonce, b.serial)
     }
   }
 
   /// A value and its version. Nothing was written yet where the value is absent.
-  public struct Cell: Hashable, Sendable {
+  struct Cell: Hashable, Sendable {
     var version = Version()
     var value: Int?
   }
 
   /// What replicas say to each other. `operation` is the coordinator's name for what it is doing.
-  public enum Message: Hashable, Sendable {
+  enum Message: Hashable, Sendable {
     case query(operation: UInt64, key: Int)
     case state(operation: UInt64, Cell)
     case store(operation: UInt64, key: Int, Cell)
@@ -38,13 +38,13 @@ public struct RegisterNode: Node, Hashable {
   }
 
   /// What clients ask.
-  public enum Request: Hashable, Sendable {
+  enum Request: Hashable, Sendable {
     case read(key: Int)
     case write(key: Int, Int)
   }
 
   /// What clients hear.
-  public enum Response: Hashable, Sendable {
+  enum Response: Hashable, Sendable {
     case value(Int?)
     case written
     /// The node cannot serve: its log failed, or it has to fetch what it lost first. The request had no effect.
@@ -52,19 +52,19 @@ public struct RegisterNode: Node, Hashable {
   }
 
   /// The timers: ask again who has not answered.
-  public enum Timer: Hashable, Sendable {
+  enum Timer: Hashable, Sendable {
     case again(operation: UInt64)
     case fetch
   }
 
   /// What a replica keeps.
-  public struct Record: Hashable, Sendable {
+  struct Record: Hashable, Sendable {
     let key: Int
     let cell: Cell
   }
 
   /// The settings.
-  public typealias Knobs = RegisterKnobs
+  typealias Knobs = RegisterKnobs
 
   struct Operation: Hashable, Sendable {
     let session: SessionID
@@ -100,7 +100,7 @@ public struct RegisterNode: Node, Hashable {
   }
 
   /// A replica with what its log held. One that lost records answers nobody before it has heard everything from a majority of the others.
-  public static func recover(
+  static func recover(
     id: NodeID, peers: [NodeID], durable: DurableState<Record>, knobs: RegisterKnobs, at now: Instant, random: inout Random,
     _ out: inout Effects<RegisterNode>
   ) throws(RecoveryError) -> RegisterNode {
@@ -126,7 +126,7 @@ public struct RegisterNode: Node, Hashable {
   private var majority: Int { knobs.flaw == .minority ? peers.count / 2 : peers.count / 2 + 1 }
 
   /// Takes one input.
-  public mutating func receive(_ input: Input<RegisterNode>, at now: Instant, random: inout Random, _ out: inout Effects<RegisterNode>) {
+  mutating func receive(_ input: Input<RegisterNode>, at now: Instant, random: inout Random, _ out: inout Effects<RegisterNode>) {
     if hasFailed {
       if case .request(let session, _) = input { out.reply(session, .unavailable) }
       return
@@ -162,8 +162,10 @@ public struct RegisterNode: Node, Hashable {
   private func ask(_ name: UInt64, _ out: inout Effects<RegisterNode>) {
     guard let operation = operations[name] else { return }
     for peer in peers where !operation.answered.contains(peer) {
-      out.send(to: peer, operation.isStoring
-        ? .store(operation: name, key: operation.key, operation.best) : .query(operation: name, key: operation.key))
+      out.send(
+        to: peer,
+        operation.isStoring
+          ? .store(operation: name, key: operation.key, operation.best) : .query(operation: name, key: operation.key))
     }
     out.setTimer(.again(operation: name), after: knobs.retry)
   }
@@ -273,9 +275,9 @@ public struct RegisterNode: Node, Hashable {
 }
 
 /// The settings of ``RegisterNode``.
-public struct RegisterKnobs: NodeKnobs, Hashable {
+struct RegisterKnobs: NodeKnobs, Hashable {
   /// Ways to break the protocol in one line each.
-  public enum Flaw: String, Hashable, Sendable, CaseIterable {
+  enum Flaw: String, Hashable, Sendable, CaseIterable {
     /// A read answers without storing what it saw on a majority.
     case noWriteBack = "no-write-back"
     /// A replica acknowledges before the value is durable.
@@ -289,13 +291,72 @@ public struct RegisterKnobs: NodeKnobs, Hashable {
   }
 
   /// How long a coordinator waits before it asks again.
-  public var retry: Duration = .milliseconds(100)
+  var retry: Duration = .milliseconds(100)
   /// What is wrong, if something is.
-  public var flaw: Flaw?
+  var flaw: Flaw?
 
   /// A protocol that is right.
-  public init() {}
+  init() {}
 
   /// Draws how soon a coordinator asks again.
-  public mutating func randomize(_ random: inout Random) { retry = .milliseconds([5, 100, 700][random.below(3)]) }
+  mutating func randomize(_ random: inout Random) { retry = .milliseconds([5, 100, 700][random.below(3)]) }
+}
+
+// What a reader of a trace sees.
+
+extension RegisterNode.Cell: CustomStringConvertible {
+  /// `5 (version 2 of n1)`.
+  var description: String { value.map { "\($0) (version \(version.count) of \(version.node))" } ?? "nothing" }
+}
+
+extension RegisterNode.Message: CustomStringConvertible {
+  /// `store 1: key 0 = 5 (version 2 of n1)`.
+  var description: String {
+    switch self {
+    case .query(let operation, let key): "query \(operation): key \(key)"
+    case .state(let operation, let cell): "state \(operation): \(cell)"
+    case .store(let operation, let key, let cell): "store \(operation): key \(key) = \(cell)"
+    case .stored(let operation): "stored \(operation)"
+    case .everything: "send me everything"
+    case .contents(_, let cells): "contents: \(cells.count) keys"
+    }
+  }
+}
+
+extension RegisterNode.Request: CustomStringConvertible {
+  /// `write key 0 = 5`.
+  var description: String {
+    switch self {
+    case .read(let key): "read key \(key)"
+    case .write(let key, let value): "write key \(key) = \(value)"
+    }
+  }
+}
+
+extension RegisterNode.Timer: CustomStringConvertible {
+  /// `ask again 3`.
+  var description: String {
+    switch self {
+    case .again(let operation): "ask again \(operation)"
+    case .fetch: "fetch again"
+    }
+  }
+}
+
+extension RegisterNode: CustomStringConvertible {
+  /// The cells, what is durable of them, and what is being done.
+  var description: String {
+    var lines = cells.keys.sorted().map { key in
+      "key \(key) = \(cells[key]!)\(durable[key].map { $0 >= cells[key]!.version } ?? false ? "" : ", not durable")"
+    }
+    if let fetched { lines.append("lost records; heard everything from \(fetched.sorted())") }
+    lines += operations.keys.sorted().map { name in
+      let operation = operations[name]!
+      return "operation \(name): \(operation.write.map { "write \($0)" } ?? "read") key \(operation.key), "
+        + "\(operation.isStoring ? "storing \(operation.best)" : "asking"), answered \(operation.answered.sorted())"
+    }
+    if !waiting.isEmpty { lines.append("\(waiting.count) acknowledgements wait for the disk") }
+    if hasFailed { lines.append("the log has failed") }
+    return lines.isEmpty ? "empty" : lines.joined(separator: "\n")
+  }
 }

@@ -30,7 +30,9 @@ struct RegisterScenario<Flaw: RegisterFlaw>: Scenario {
 
   init(plan: RunPlan) { keys = 1 + Int(plan.seed % 3) }
 
-  mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (node: NodeID, request: RegisterNode.Request)? {
+  mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (
+    node: NodeID, request: RegisterNode.Request
+  )? {
     let key = random.below(keys)
     let node = nodes[random.below(nodes.count)]
     // Every written value is a new one, so that a read names the write it saw.
@@ -64,7 +66,9 @@ struct RegisterScenario<Flaw: RegisterFlaw>: Scenario {
   }
 
   mutating func verdict(of cluster: Simulator<RegisterNode>) -> (kind: String, explanation: String)? {
-    Linearizability.check(history, against: RegisterModel()).violation.map { ($0.kind, $0.description) }
+    Linearizability.check(history, against: RegisterModel()).violation.map { violation in
+      (violation.kind, ([violation.explanation] + violation.witness).joined(separator: "\n  "))
+    }
   }
 }
 
@@ -79,3 +83,25 @@ enum AcknowledgesEarly: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .a
 enum Minority: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .minority } }
 enum SameVersionTwice: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .sameVersionTwice } }
 enum Amnesia: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .forgetsThatItForgot } }
+
+/// Every order in which two clients of three replicas, one of which may crash, can be served.
+enum RegisterExploration {
+  static func explore(flaw: RegisterKnobs.Flaw?, depth: Int, worlds: Int) -> Exploration {
+    var scope = ExplorationScope<RegisterNode>()
+    scope.nodes = 3
+    scope.crashes = 1
+    scope.requests = [(1, .write(key: 0, 7)), (2, .read(key: 0))]
+    scope.knobs.flaw = flaw
+    scope.depth = depth
+    scope.worlds = worlds
+    return Explorer(scope).explore(situations: [
+      "the write was acknowledged": { $0.replies.values.contains(.written) },
+      "the read saw the write": { $0.replies.values.contains(.value(7)) },
+    ]) { world in
+      // What is acknowledged is durable on a majority, and so is what a read has shown.
+      guard world.replies.values.contains(where: { $0 == .written || $0 == .value(7) }) else { return nil }
+      let holders = world.nodeIDs.filter { world.durableRecords(of: $0).contains { $0.cell.value == 7 } }
+      return holders.count >= 2 ? nil : "7 was acknowledged or shown while it is durable on \(holders) only"
+    }
+  }
+}

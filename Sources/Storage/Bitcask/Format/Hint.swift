@@ -107,7 +107,7 @@ struct HintWriter: ~Copyable {
   consuming func finish(dataLength: UInt64) throws(DiskError) {
     let count = UInt64(hashes.count)
     let filterStart = buffer.count
-    if !hashes.isEmpty { BinaryFuseFilter(hashes: hashes).encode(into: &buffer) }
+    if !hashes.isEmpty { BinaryFuseFilter<UInt8>(hashes: hashes).encode(into: &buffer) }
     let filterBytes = UInt64(buffer.count - filterStart)
     buffer.writeUInt64(dataLength)
     buffer.writeUInt64(entryBytes)
@@ -207,11 +207,11 @@ struct HintReader {
   }
 
   /// The filter over the segment's keys; `nil` where it cannot be read, which means that any key may be there.
-  func filter() throws(DiskError) -> BinaryFuseFilter? {
+  func filter() throws(DiskError) -> BinaryFuseFilter<UInt8>? {
     guard filterBytes > 0 else { return nil }
     let bytes = try file.readExactly(at: entryEnd, count: filterBytes)
     var reader = ByteReader(bytes.span.bytes)
-    return try? BinaryFuseFilter(decoding: &reader, limit: filterBytes)
+    return try? BinaryFuseFilter<UInt8>(decoding: &reader, limit: filterBytes)
   }
 
   private static func checksum(_ file: any File, _ length: UInt64) throws(DiskError) -> UInt32 {

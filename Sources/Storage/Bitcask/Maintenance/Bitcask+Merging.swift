@@ -3,9 +3,10 @@ import StrataJobs
 import Synchronization
 
 /// A merge as background work: executed by one thread at a time, dropped between any two steps without harm.
-final class MergeJob: Job, @unchecked Sendable {
+package final class MergeJob: Job, @unchecked Sendable {
   // Sendable because whoever executes the job steps it from one thread at a time, and nobody else has it.
-  let name: String
+  /// `bitcask.merge` and the segments.
+  package let name: String
   private let run: MergeRun
   private let done: @Sendable (MergeReport) -> Void
 
@@ -15,7 +16,8 @@ final class MergeJob: Job, @unchecked Sendable {
     self.done = done
   }
 
-  func step(budget: Int) throws -> JobStep {
+  /// Rewrites about `budget` bytes; the last step makes the merged segments the ones that count.
+  package func step(budget: Int) throws -> JobStep {
     let step = try run.step(budget: budget)
     if step == .done { done(run.report) }
     return step
@@ -46,7 +48,7 @@ extension Bitcask {
   }
 
   /// The merge that is due, as a job for an executor of the caller's; `nil` where none is. One at a time: drop or finish it first.
-  func mergeJob(_ scope: MergeScope = .automatic, done: @escaping @Sendable (MergeReport) -> Void = { _ in }) -> MergeJob? {
+  package func mergeJob(_ scope: MergeScope = .automatic, done: @escaping @Sendable (MergeReport) -> Void = { _ in }) -> MergeJob? {
     let inputs = mergeInputs(scope)
     guard !inputs.isEmpty else { return nil }
     return MergeJob(MergeRun(self, inputs), name: "bitcask.merge \(inputs.map { String($0.id) }.joined(separator: ","))", done: done)

@@ -10,7 +10,7 @@ final class TombstoneRule {
     var segment: Segment
     var firstSequence: UInt64
     var isLoaded = false
-    var filter: BinaryFuseFilter?
+    var filter: BinaryFuseFilter<UInt8>?
   }
 
   private var others: [Other]

@@ -25,6 +25,7 @@ extension TableReader {
   /// - Throws: `.disk` where the file cannot be read at all.
   public func verify(limiter: (Int) -> Void = { _ in }) throws(TableError) -> TableVerification {
     var result = TableVerification()
+    if let filterDamage { result.damage.append(filterDamage) }
     var last: InternalKey?
     let index = try blockHandles(&result)
     for handle in index {
@@ -42,7 +43,7 @@ extension TableReader {
         result.damage.append(error)
       }
     }
-    if result.damage.isEmpty, result.entries != metadata.entryCount {
+    if result.damage.allSatisfy({ $0 == filterDamage }), result.entries != metadata.entryCount {
       result.damage.append(.notATable(path, reason: "it holds \(result.entries) entries and says \(metadata.entryCount)"))
     }
     return result

@@ -24,11 +24,15 @@ public final class TableReader: Sendable {
   let hasTwoLevels: Bool
   private let filterBlock: BlockPin?
   private let filter: FilterProbe?
+  /// Why the table's filter cannot be used, where it has one that is damaged: every key is then perhaps in the table, which costs reads and
+  /// no answers.
+  public let filterDamage: TableError?
 
   private init(
     _ source: BlockSource, _ cache: BlockCache?, _ metadata: TableMetadata, _ ranges: RangeTombstones, topIndex: BlockPin, levels: UInt8,
-    filter: BlockPin?, hashes: UInt8
+    filter: BlockPin?, hashes: UInt8, filterDamage: TableError?
   ) {
+    self.filterDamage = filterDamage
     self.source = source
     self.cache = cache
     self.metadata = metadata
@@ -109,21 +113,27 @@ public final class TableReader: Sendable {
     let ranges = try rangeTombstones(source, footer)
     let top = try source.read(footer.index, .topIndex)
     var filter: BlockPin?
-    do throws(TableError) {
-      if footer.filter.offset != 0 {
-        let pin = try source.read(footer.filter, .filter)
-        filter = pin
-        guard pin.payload.count >= 64, pin.payload.count % 64 == 0, (1...30).contains(footer.filterHashes) else {
-          throw .corruptBlock(source.path, offset: footer.filter.offset, kind: BlockKind.filter.name, reason: "it is no filter")
-        }
+    var filterDamage: TableError?
+    do throws(TableError) { filter = try readFilter(source, footer) } catch {
+      guard case .corruptBlock = error else {
+        top.release()
+        throw error
       }
-    } catch {
-      top.release()
-      filter?.release()
-      throw error
+      filterDamage = error
     }
     return TableReader(
-      source, cache, metadata, ranges, topIndex: top, levels: footer.indexLevels, filter: filter, hashes: footer.filterHashes)
+      source, cache, metadata, ranges, topIndex: top, levels: footer.indexLevels, filter: filter, hashes: footer.filterHashes,
+      filterDamage: filterDamage)
+  }
+
+  private static func readFilter(_ source: BlockSource, _ footer: TableFormat.Footer) throws(TableError) -> BlockPin? {
+    guard footer.filter.offset != 0 else { return nil }
+    let pin = try source.read(footer.filter, .filter)
+    guard pin.payload.count >= 64, pin.payload.count % 64 == 0, (1...30).contains(footer.filterHashes) else {
+      pin.release()
+      throw .corruptBlock(source.path, offset: footer.filter.offset, kind: BlockKind.filter.name, reason: "it is no filter")
+    }
+    return pin
   }
 
   private static func rangeTombstones(_ source: BlockSource, _ footer: TableFormat.Footer) throws(TableError) -> RangeTombstones {

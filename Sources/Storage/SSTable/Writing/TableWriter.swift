@@ -279,7 +279,7 @@ public struct TableWriter: ~Copyable {
     filter.insert(hashes: hashes.span)
     footer.filterHashes = UInt8(filter.hashCount)
     payload.count = 0
-    filter.bytes.withUnsafeBytes { payload.append($0) }
+    filter.withUnsafeBytes { payload.append($0) }
     return try write(.filter, compressing: false)
   }
 

@@ -1,0 +1,68 @@
+import StrataNodes
+
+/// The settings of a ``RaftNode``.
+public struct RaftKnobs: NodeKnobs, Hashable {
+  /// How long a tick takes.
+  public var tick: Duration = .milliseconds(15)
+  /// Ticks between heartbeats.
+  public var heartbeatTicks = 1
+  /// The least number of ticks without a leader before an election.
+  public var electionTicks = 10
+  /// Whether elections are preceded by a question.
+  public var preVote = true
+  /// Whether leaders check that they are heard.
+  public var checkQuorum = true
+  /// How reads are made sure of.
+  public var readMode = ReadMode.readIndex
+  /// Bytes of entries in one message.
+  public var maxBytesPerMessage = 1 << 20
+  /// Appends one follower may leave unanswered.
+  public var maxInflightMessages = 256
+  /// Entries applied since the last snapshot that make a new one worth while.
+  public var compactEntries = 100_000
+  /// Entries kept behind a snapshot for members that are a little behind.
+  public var keptEntries = 10_000
+  /// Ticks without an answer after which a request is repeated.
+  public var repeatTicks = 20
+  /// Requests a member holds; more are refused.
+  public var maxOpenRequests = 10_000
+  /// Entries after which an unused session is forgotten.
+  public var sessionLifetime: UInt64 = 1 << 20
+  /// Sessions that are kept.
+  public var maxSessions = 4096
+  /// What is wrong on purpose, if anything.
+  package var flaw: RaftFlaw?
+  /// Whether sessions are ignored: a defect on purpose.
+  package var appliesTwice = false
+
+  /// The settings a product would choose.
+  public init() {}
+
+  /// Draws small windows, short logs and unlucky timing. Pre-vote, check-quorum and leases, without which liveness is not promised on
+  /// every network, stay as they are.
+  public mutating func randomize(_ random: inout Random) {
+    // No election can succeed whose timeout is shorter than a few round trips and syncs.
+    (tick, electionTicks) = [(.milliseconds(15), 10), (.milliseconds(15), 20), (.milliseconds(50), 4), (.milliseconds(40), 10)][random.below(4)]
+    maxBytesPerMessage = [0, 200, 1 << 20][random.below(3)]
+    maxInflightMessages = [1, 2, 256][random.below(3)]
+    compactEntries = [4, 20, 100, 100_000][random.below(4)]
+    keptEntries = [0, 3, 20][random.below(3)]
+    repeatTicks = [5, 20, 60][random.below(3)]
+    sessionLifetime = [10, 100, 1 << 20][random.below(3)]
+  }
+
+  func config(id: NodeID, seed: UInt64) -> RaftConfig {
+    var config = RaftConfig(id: id, seed: seed)
+    config.tick = tick
+    config.heartbeatTicks = heartbeatTicks
+    config.electionTicks = electionTicks
+    config.preVote = preVote
+    config.checkQuorum = checkQuorum
+    config.readMode = readMode
+    config.maxBytesPerMessage = maxBytesPerMessage
+    config.maxInflightMessages = maxInflightMessages
+    config.asyncStorage = true
+    config.flaw = flaw
+    return config
+  }
+}

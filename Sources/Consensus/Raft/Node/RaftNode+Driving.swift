@@ -1,0 +1,92 @@
+import StrataNodes
+
+// What every driver of a core does, on the effects of a node.
+extension RaftNode {
+  /// Carries out everything the core wants done.
+  mutating func drain(_ out: inout Effects<RaftNode>) {
+    while core.hasReady {
+      let ready = core.ready()
+      if let append = ready.append { store(append, &out) }
+      for message in ready.messages { out.send(to: message.to, message) }
+      if let apply = ready.apply {
+        for entry in apply.entries { if let event = machine.apply(entry) { conclude(event, &out) } }
+        try? core.step(apply.response)
+        compactIfDue(&out)
+      }
+      for state in ready.readStates { questions[state.context]?.index = state.index }
+    }
+    answerQuestions(&out)
+    if let fault = core.brokenInvariant { out.halt(fault) }
+    out.sometimes("raft: a node repaired itself", core.statistics.repairs > 0)
+    out.sometimes("raft: a snapshot was taken over", core.statistics.snapshotsReceived > 0)
+    out.sometimes("raft: entries were cut off", core.statistics.entriesTruncated > 0)
+    out.sometimes("raft: a read under a lease", core.statistics.leaseReads > 0)
+  }
+
+  private mutating func store(_ append: StorageAppend, _ out: inout Effects<RaftNode>) {
+    if let snapshot = append.snapshot, !machine.restore(snapshot.data) {
+      return out.halt("the snapshot at \(snapshot.place) cannot be read")
+    }
+    var records: [Record] = []
+    if let snapshot = append.snapshot { records.append(.snapshot(base: snapshot.place, snapshot)) }
+    if !append.entries.isEmpty { records.append(.entries(append.entries)) }
+    if let state = append.hardState { records.append(.hardState(state)) }
+    if records.isEmpty {
+      // What was decided before may still be on its way to the disk.
+      if let last = writes.indices.last { writes[last].responses += append.responses } else { deliver(append.responses, &out) }
+      return
+    }
+    lastTicket += 1
+    writes.append(Write(ticket: lastTicket, responses: append.responses))
+    if needsCheckpoint {
+      needsCheckpoint = false
+      out.checkpoint(everything, Ticket(lastTicket))
+    } else {
+      // A commit mark alone may be lost; it is written with whatever comes next.
+      let waits = append.mustSync || !append.responses.isEmpty
+      if !waits { writes.removeLast() }
+      out.persist(records, Ticket(lastTicket), waits ? .sync : .buffered)
+    }
+  }
+
+  /// All that has to be kept, in the form of records.
+  private var everything: [Record] {
+    let status = core.status
+    var records: [Record] = []
+    if let snapshot = core.snapshot { records.append(.snapshot(base: status.compacted, snapshot)) }
+    let first = status.compacted.index + 1
+    if status.last.index >= first { records.append(.entries((first...status.last.index).compactMap { core.entry(at: $0) })) }
+    records.append(.hardState(core.announcedHardState))
+    return records
+  }
+
+  mutating func finishWrites(upTo ticket: UInt64, _ out: inout Effects<RaftNode>) {
+    while let first = writes.first, first.ticket <= ticket {
+      writes.removeFirst()
+      deliver(first.responses, &out)
+    }
+  }
+
+  private mutating func deliver(_ responses: [StrataRaft.Message], _ out: inout Effects<RaftNode>) {
+    for message in responses {
+      if message.to == core.id { try? core.step(message) } else { out.send(to: message.to, message) }
+    }
+  }
+
+  /// Replaces a long log by the state it has led to, and a tail for members that are a little behind.
+  private mutating func compactIfDue(_ out: inout Effects<RaftNode>) {
+    let status = core.status
+    guard status.applied == machine.applied, let term = core.log.term(at: status.applied) else { return }
+    guard Int(status.applied - status.compacted.index) >= knobs.compactEntries + knobs.keptEntries, !needsCheckpoint, core.survey == nil else {
+      return
+    }
+    core.offerSnapshot(Snapshot(place: LogPlace(term: term, index: status.applied), confState: status.confState, data: machine.snapshot()))
+    do {
+      try core.compact(to: status.applied - UInt64(knobs.keptEntries))
+    } catch {
+      return
+    }
+    lastTicket += 1
+    out.checkpoint(everything, Ticket(lastTicket))
+  }
+}

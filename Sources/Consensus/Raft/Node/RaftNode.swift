@@ -1,0 +1,171 @@
+import StrataNodes
+
+/// A member of a Raft group that runs a state machine, as a ``Node``: a thin coat around ``RaftCore`` that keeps its storage in the node's
+/// log, applies what is committed, and answers clients.
+///
+/// Any member takes any request. A command is passed to whoever leads and repeated until it is applied, once, by the session it belongs to; a
+/// question is answered when this member has applied as much as the leader had committed when it was asked. A request that gets no answer may
+/// have taken effect if it was a command.
+public struct RaftNode<Machine: RaftStateMachine>: Node {
+  /// What members send each other.
+  public typealias Message = StrataRaft.Message
+  /// The settings.
+  public typealias Knobs = RaftKnobs
+
+  /// What clients ask.
+  public enum Request: Hashable, Sendable {
+    /// A command for the machine.
+    case command([UInt8])
+    /// A question to it.
+    case query([UInt8])
+    /// A change of the members.
+    case change(ConfChange)
+    /// Another leader.
+    case transfer(NodeID)
+  }
+
+  /// What clients hear.
+  public enum Response: Hashable, Sendable {
+    /// The machine's answer.
+    case answer([UInt8])
+    /// A change of members or leader was proposed; what comes of it shows later.
+    case proposed
+    /// The request had no effect, and why.
+    case refused(String)
+  }
+
+  /// The one timer.
+  public enum Timer: Hashable, Sendable {
+    /// The next tick.
+    case tick
+  }
+
+  /// What is kept.
+  public enum Record: Hashable, Sendable {
+    /// The whole log before it is replaced: the place before the first entry to follow, and the state as of some place at or behind it.
+    case snapshot(base: LogPlace, Snapshot)
+    /// Entries that replace everything from the first one's index on.
+    case entries([Entry])
+    /// The hard state.
+    case hardState(HardState)
+  }
+
+  struct Command: Sendable {
+    var client: SessionID
+    var bytes: [UInt8]
+    var age = 0
+  }
+
+  struct Question: Sendable {
+    var client: SessionID
+    var bytes: [UInt8]
+    /// What has to be applied first; nothing while the leader has not said.
+    var index: LogIndex?
+    var age = 0
+  }
+
+  struct Write: Sendable {
+    var ticket: UInt64
+    var responses: [StrataRaft.Message]
+  }
+
+  /// The protocol.
+  public internal(set) var core: RaftCore
+  let knobs: RaftKnobs
+  /// Names this life of the member as the client of its own group.
+  let opener: UInt64
+  var machine: ReplicatedMachine<Machine>
+  /// The session commands go under; nothing before it is opened.
+  var session: LogIndex?
+  var sessionAge = 0
+  var waiting: [Command] = []
+  var open: [UInt64: Command] = [:]
+  var questions: [UInt64: Question] = [:]
+  var lastNumber: UInt64 = 0
+  var lastQuestion: UInt64 = 0
+  var writes: [Write] = []
+  var lastTicket: UInt64 = 0
+  var needsCheckpoint: Bool
+  var hasFailed = false
+
+  /// Differs from one life of the member to the next.
+  public var incarnationName: UInt64 { opener }
+
+  /// The newest state of the machine, as far as this member has applied.
+  public var state: Machine { machine.machine }
+
+  /// A member with what its log held.
+  public static func recover(
+    id: NodeID, peers: [NodeID], durable: DurableState<Record>, knobs: RaftKnobs, at now: Instant, random: inout Random,
+    _ out: inout Effects<RaftNode>
+  ) throws(RecoveryError) -> RaftNode {
+    var initial = InitialState.founding(peers, isDamaged: durable.isDamaged)
+    var machine = ReplicatedMachine<Machine>(
+      sessions: SessionTable(lifetime: knobs.sessionLifetime, capacity: knobs.maxSessions), forgetsSessions: knobs.appliesTwice)
+    machine.found(at: initial.applied)
+    initial.snapshot?.data = machine.snapshot()
+    for record in durable.records {
+      switch record {
+      case .hardState(let state): initial.hardState = state
+      case .entries(let entries):
+        guard let first = entries.first?.index else { continue }
+        initial.entries.removeAll { $0.index >= first }
+        initial.entries += entries
+      case .snapshot(let base, let snapshot):
+        initial.snapshotPlace = base
+        initial.entries = []
+        initial.applied = snapshot.index
+        initial.confState = snapshot.confState
+        initial.snapshot = snapshot
+        guard machine.restore(snapshot.data) else { throw RecoveryError("the snapshot at \(snapshot.place) cannot be read; replace this member") }
+      }
+    }
+    if durable.isDamaged, initial.snapshotPlace.index + UInt64(initial.entries.count) < initial.applied, let snapshot = initial.snapshot {
+      // The tail that was kept behind the snapshot is lost; the snapshot says as much.
+      initial.snapshotPlace = snapshot.place
+      initial.entries = []
+    }
+    do {
+      let core = try RaftCore(config: knobs.config(id: id, seed: random.next()), initial: initial)
+      var node = RaftNode(core: core, knobs: knobs, opener: random.next(), machine: machine, needsCheckpoint: durable.isDamaged)
+      node.core.now = now
+      out.setTimer(.tick, after: knobs.tick)
+      node.drain(&out)
+      return node
+    } catch {
+      throw RecoveryError(error.description)
+    }
+  }
+
+  init(core: RaftCore, knobs: RaftKnobs, opener: UInt64, machine: ReplicatedMachine<Machine>, needsCheckpoint: Bool) {
+    self.core = core
+    self.knobs = knobs
+    self.opener = opener
+    self.machine = machine
+    self.needsCheckpoint = needsCheckpoint
+  }
+
+  /// Takes one input.
+  public mutating func receive(_ input: Input<RaftNode>, at now: Instant, random: inout Random, _ out: inout Effects<RaftNode>) {
+    if hasFailed {
+      if case .request(let client, _) = input { out.reply(client, .refused("this member's log has failed; restart it")) }
+      return
+    }
+    core.now = now
+    switch input {
+    case .message(let from, let message): if message.from == from { try? core.step(message) }
+    case .timer(.tick):
+      out.setTimer(.tick, after: knobs.tick)
+      core.tick()
+      repeatWhatIsOld()
+    case .persisted(let ticket): finishWrites(upTo: ticket.rawValue, &out)
+    case .persistFailed:
+      // What the disk holds now is not known: nothing this member says could be relied on.
+      hasFailed = true
+      return
+    case .request(let client, let request): begin(request, client, &out)
+    case .cancelled(let client): forget(client)
+    }
+    drain(&out)
+  }
+}

@@ -1,0 +1,92 @@
+import StrataBytes
+
+/// A state machine with the sessions of its clients: what the log's entries are applied to.
+///
+/// The payload of an entry is `kind u8 | ...`: 1 opens a session for `opener u64`; 2 is a command, `session u64 | number u64 | bytes`. No payload is
+/// the mark of a new leader.
+struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
+  /// What applying an entry came to.
+  enum Event: Hashable {
+    case opened(opener: UInt64, session: LogIndex)
+    case answered(session: LogIndex, number: UInt64, [UInt8])
+    /// The command is older than what its session remembers: it was not applied now.
+    case tooOld(session: LogIndex, number: UInt64)
+    /// The session is not known any more: the command was not applied now.
+    case unknown(session: LogIndex)
+  }
+
+  private(set) var machine = Machine()
+  private(set) var sessions: SessionTable
+  private(set) var applied: LogIndex = 0
+  /// Whether a command that comes twice takes effect twice: a defect on purpose.
+  let forgetsSessions: Bool
+
+  init(sessions: SessionTable, forgetsSessions: Bool = false) {
+    self.sessions = sessions
+    self.forgetsSessions = forgetsSessions
+  }
+
+  static func opening(_ opener: UInt64) -> [UInt8] { [1] + bytes(opener) }
+
+  static func command(_ session: LogIndex, _ number: UInt64, _ command: [UInt8]) -> [UInt8] { [2] + bytes(session) + bytes(number) + command }
+
+  private static func bytes(_ value: UInt64) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+
+  private static func number(_ bytes: [UInt8], at offset: Int) -> UInt64 {
+    (0..<8).reduce(0) { $0 | UInt64(bytes[offset + $1]) << UInt64(8 * $1) }
+  }
+
+  /// Applies the next entry; what it is not meant for changes nothing.
+  mutating func apply(_ entry: Entry) -> Event? {
+    precondition(entry.index == applied + 1, "entry \(entry.index) is applied after \(applied)")
+    applied = entry.index
+    let payload = entry.payload
+    guard entry.kind == .normal, let kind = payload.first else { return nil }
+    if kind == 1, payload.count == 9 {
+      let opener = Self.number(payload, at: 1)
+      return .opened(opener: opener, session: sessions.open(by: opener, at: entry.index))
+    }
+    guard kind == 2, payload.count >= 17 else { return nil }
+    let session = Self.number(payload, at: 1)
+    let number = Self.number(payload, at: 9)
+    switch sessions.look(session, number, at: entry.index) {
+    case .unknownSession: return .unknown(session: session)
+    case .tooOld: return .tooOld(session: session, number: number)
+    case .repeated(let answer) where !forgetsSessions: return .answered(session: session, number: number, answer)
+    case .repeated, .fresh:
+      let answer = machine.apply(Array(payload[17...]))
+      sessions.note(answer, session, number)
+      return .answered(session: session, number: number, answer)
+    }
+  }
+
+  func snapshot() -> [UInt8] {
+    var writer = ByteWriter()
+    writer.writeVarint64(applied)
+    sessions.encode(into: &writer)
+    writer.writeBytes(machine.snapshot())
+    return writer.finish()
+  }
+
+  /// Replaces everything by a snapshot. Says whether it could be read.
+  mutating func restore(_ bytes: [UInt8]) -> Bool {
+    var sessions = sessions
+    var machine = machine
+    do throws(DecodeError) {
+      var reader = ByteReader(bytes.span.bytes)
+      let applied = try reader.readVarint64()
+      try sessions.decode(from: &reader)
+      let rest = reader.readRest().withUnsafeBytes { Array($0) }
+      guard machine.restore(rest) else { return false }
+      self.applied = applied
+      self.sessions = sessions
+      self.machine = machine
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /// The empty machine every founder begins with, at the place of the founding snapshot.
+  mutating func found(at index: LogIndex) { applied = index }
+}

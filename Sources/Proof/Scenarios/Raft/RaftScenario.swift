@@ -1,0 +1,110 @@
+import StrataCheckers
+import StrataNodes
+import StrataRaft
+import StrataSimulation
+
+/// Clients read, write and compare-and-set registers that a Raft group keeps; whatever fails, the history must be linearizable and the invariants of
+/// the group must hold.
+struct RaftScenario<Variant: RaftVariant>: Scenario {
+  typealias N = RaftNode<KeyValueMachine>
+
+  static var name: String { "raft.\(Variant.name)" }
+  static var summary: String { Variant.summary }
+  static var limits: ScenarioLimits {
+    var limits = ScenarioLimits()
+    if Variant.changesMembers {
+      // As few as three may vote: two of them that lost their records leave no majority that knows what was promised, and whoever gets well may
+      // be no voter.
+      limits.damageable = { $0 > 2 ? 1 : 0 }
+      limits.quorum = { $0 }
+    }
+    return limits
+  }
+  static var knobs: RaftKnobs {
+    var knobs = RaftKnobs()
+    knobs.repeatTicks = 20
+    knobs.compactEntries = 40
+    knobs.keptEntries = 5
+    Variant.adjust(&knobs)
+    return knobs
+  }
+
+  private var history = History<RegisterModel.Op, RegisterModel.Result>()
+  private var invariants: RaftInvariants<KeyValueMachine>
+  private let keys: Int
+
+  init(plan: RunPlan) {
+    keys = 1 + Int(plan.seed % 3)
+    invariants = RaftInvariants(plan: plan)
+  }
+
+  mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (node: NodeID, request: N.Request)? {
+    let key = random.below(keys)
+    let node = nodes[random.below(nodes.count)]
+    let value = client * 1_000_000 + number
+    switch random.below(20) {
+    case 0: return (node, .transfer(nodes[random.below(nodes.count)]))
+    case 1 where Variant.changesMembers && nodes.count > 3: return (node, .change(change(among: nodes, &random)))
+    case ..<10: return (node, .query(KeyValueMachine.read(key)))
+    case ..<17: return (node, .command(KeyValueMachine.write(key, value)))
+    default:
+      let expected = random.chance(1, in: 4) ? nil : random.below(5) * 1_000_000 + random.below(max(1, number))
+      return (node, .command(KeyValueMachine.compareAndSet(key, expected, value)))
+    }
+  }
+
+  /// Two of the last members stop voting or vote again; the others always do.
+  private func change(among nodes: [NodeID], _ random: inout Random) -> ConfChange {
+    if random.chance(1, in: 4) { return ConfChange() }
+    let id = nodes[random.within(3...nodes.count - 1)]
+    let steps: [ConfChange.Step] = random.chance(1, in: 2) ? [.addVoter(id)] : [.addLearner(id)]
+    return ConfChange(steps, transition: [.auto, .implicit, .explicit][random.below(3)])
+  }
+
+  /// What a request does to a register; nothing for what is no business of the history.
+  private func op(_ request: N.Request) -> RegisterModel.Op? {
+    switch request {
+    case .query(let question): return .read(key: Int(question[0]))
+    case .command(let command):
+      let first = KeyValueMachine.value(Array(command[2..<10])) ?? 0
+      guard command[0] > 0 else { return .write(key: Int(command[1]), first) }
+      return .compareAndSet(
+        key: Int(command[1]), expected: command[0] == 2 ? first : nil, new: KeyValueMachine.value(Array(command[10..<18])) ?? 0)
+    case .change, .transfer: return nil
+    }
+  }
+
+  mutating func sent(_ request: N.Request, by client: Int, number: Int, at time: UInt64) {
+    if let op = op(request) { try? history.invoke(op, by: client, at: time) }
+  }
+
+  mutating func received(_ response: N.Response, to request: N.Request, by client: Int, number: Int, at time: UInt64) -> Bool {
+    guard let op = op(request) else { return false }
+    guard case .answer(let answer) = response else {
+      try? history.fail(by: client, at: time)
+      return false
+    }
+    switch op {
+    case .read: try? history.ok(.value(KeyValueMachine.value(answer)), by: client, at: time)
+    case .write: try? history.ok(.written, by: client, at: time)
+    case .compareAndSet: try? history.ok(.compared(answer == [1]), by: client, at: time)
+    }
+    return true
+  }
+
+  mutating func lost(_ request: N.Request, by client: Int, number: Int, refused: Bool, at time: UInt64) {
+    guard op(request) != nil else { return }
+    if refused { try? history.fail(by: client, at: time) } else { try? history.lose(by: client, at: time) }
+  }
+
+  mutating func inspect(_ id: NodeID, in cluster: Simulator<N>) { invariants.inspect(id, in: cluster) }
+
+  func isWell(_ cluster: Simulator<N>, core: [NodeID]) -> Bool {
+    // Whoever leads, of the core or not: the clients' requests show whether it can.
+    cluster.nodeIDs.contains { cluster.node($0)?.core.role == .leader }
+  }
+
+  mutating func verdict(of cluster: Simulator<N>) -> (kind: String, explanation: String)? {
+    Linearizability.check(history, against: RegisterModel()).violation.map { ($0.kind, $0.description) }
+  }
+}

@@ -1,0 +1,149 @@
+import StrataRaft
+import StrataSimulation
+
+/// A way to run the group: sound, or broken on purpose.
+protocol RaftVariant: SendableMetatype {
+  static var name: String { get }
+  static var summary: String { get }
+  static var changesMembers: Bool { get }
+  static func adjust(_ knobs: inout RaftKnobs)
+}
+
+extension RaftVariant {
+  static var changesMembers: Bool { false }
+  static func adjust(_ knobs: inout RaftKnobs) {}
+}
+
+enum SoundRaft: RaftVariant {
+  static var name: String { "kv" }
+  static var summary: String { "registers kept by a Raft group are linearizable, and the group's invariants hold" }
+}
+
+enum LeasedRaft: RaftVariant {
+  static var name: String { "lease" }
+  static var summary: String { "the same with reads under leases, on clocks that drift" }
+  static func adjust(_ knobs: inout RaftKnobs) { knobs.readMode = .lease(maxClockDriftPPM: 1000) }
+}
+
+enum ChangingRaft: RaftVariant {
+  static var name: String { "members" }
+  static var summary: String { "the same while members stop voting and vote again" }
+  static var changesMembers: Bool { true }
+}
+
+/// What the variants broken on purpose have in common.
+protocol FlawedRaft: RaftVariant {
+  static var flaw: RaftFlaw { get }
+  static var defect: String { get }
+  static var leases: Bool { get }
+}
+
+extension FlawedRaft {
+  static var name: String { flaw.rawValue }
+  static var summary: String { "broken: \(defect)" }
+  static var leases: Bool { false }
+  static func adjust(_ knobs: inout RaftKnobs) {
+    knobs.flaw = flaw
+    if leases { knobs.readMode = .lease(maxClockDriftPPM: 1000) }
+  }
+}
+
+enum PriorTermCommit: FlawedRaft {
+  static var flaw: RaftFlaw { .countsPriorTerms }
+  static var defect: String { "a leader commits entries of earlier terms by counting" }
+}
+enum StaleLogVote: FlawedRaft {
+  static var flaw: RaftFlaw { .votesForStaleLogs }
+  static var defect: String { "votes are given without looking at the candidate's log" }
+}
+enum EarlyVote: FlawedRaft {
+  static var flaw: RaftFlaw { .votesEarly }
+  static var defect: String { "votes are sent before they are durable" }
+}
+enum ForgottenVote: FlawedRaft {
+  static var flaw: RaftFlaw { .forgetsVotes }
+  static var defect: String { "votes are not written" }
+}
+enum EarlyAcknowledgement: FlawedRaft {
+  static var flaw: RaftFlaw { .acknowledgesEarly }
+  static var defect: String { "entries are acknowledged before they are durable" }
+}
+enum OwnEntryUndurable: FlawedRaft {
+  static var flaw: RaftFlaw { .countsOwnUndurable }
+  static var defect: String { "a leader counts its own entries before they are durable" }
+}
+enum MinorityCommit: FlawedRaft {
+  static var flaw: RaftFlaw { .minorityCommits }
+  static var defect: String { "half of the voters pass for a majority" }
+}
+enum CommitPastMessage: FlawedRaft {
+  static var flaw: RaftFlaw { .commitsPastMessage }
+  static var defect: String { "a follower commits past what the message covers" }
+}
+enum NoConsistencyCheck: FlawedRaft {
+  static var flaw: RaftFlaw { .skipsConsistencyCheck }
+  static var defect: String { "appends are taken without looking at the entry before them" }
+}
+enum TruncatesAlways: FlawedRaft {
+  static var flaw: RaftFlaw { .truncatesAlways }
+  static var defect: String { "an append cuts off what lies behind it" }
+}
+enum ReadWithoutQuorum: FlawedRaft {
+  static var flaw: RaftFlaw { .readsWithoutQuorum }
+  static var defect: String { "a leader answers reads without asking a majority" }
+}
+enum ReadBeforeCommit: FlawedRaft {
+  static var flaw: RaftFlaw { .readsBeforeCommit }
+  static var defect: String { "a leader answers reads before it has committed in its term" }
+}
+enum LeaseFromAnswer: FlawedRaft {
+  static var flaw: RaftFlaw { .leaseFromAnswer }
+  static var defect: String { "a lease is counted from the answer" }
+  static var leases: Bool { true }
+}
+enum LeaseOutlivesTransfer: FlawedRaft {
+  static var flaw: RaftFlaw { .leaseOutlivesTransfer }
+  static var defect: String { "a lease is kept while leadership moves" }
+  static var leases: Bool { true }
+}
+enum RaftAmnesia: FlawedRaft {
+  static var flaw: RaftFlaw { .forgetsThatItForgot }
+  static var defect: String { "a node that lost records goes on as if nothing had been there" }
+}
+enum ReadNameReused: FlawedRaft {
+  static var flaw: RaftFlaw { .reusesReadNames }
+  static var defect: String { "reads are asked for under a name that was used before" }
+}
+enum VoteCleared: FlawedRaft {
+  static var flaw: RaftFlaw { .clearsVoteOnStepDown }
+  static var defect: String { "a candidate that yields in its term may vote again" }
+}
+enum JointHalf: FlawedRaft {
+  static var flaw: RaftFlaw { .ignoresOldVoters }
+  static var defect: String { "a joint configuration commits with the new voters alone" }
+  static var changesMembers: Bool { true }
+}
+enum AppliesTwice: RaftVariant {
+  static var name: String { "applied-twice" }
+  static var summary: String { "broken: a command that arrives twice takes effect twice" }
+  static func adjust(_ knobs: inout RaftKnobs) { knobs.appliesTwice = true }
+}
+
+/// Every way to run it.
+enum RaftScenarios {
+  static let sound: [AnyScenario] = [
+    AnyScenario(RaftScenario<SoundRaft>.self), AnyScenario(RaftScenario<LeasedRaft>.self), AnyScenario(RaftScenario<ChangingRaft>.self),
+  ]
+
+  static let broken: [AnyScenario] = [
+    AnyScenario(RaftScenario<PriorTermCommit>.self), AnyScenario(RaftScenario<StaleLogVote>.self), AnyScenario(RaftScenario<EarlyVote>.self),
+    AnyScenario(RaftScenario<ForgottenVote>.self), AnyScenario(RaftScenario<EarlyAcknowledgement>.self),
+    AnyScenario(RaftScenario<OwnEntryUndurable>.self), AnyScenario(RaftScenario<MinorityCommit>.self),
+    AnyScenario(RaftScenario<CommitPastMessage>.self), AnyScenario(RaftScenario<NoConsistencyCheck>.self),
+    AnyScenario(RaftScenario<TruncatesAlways>.self), AnyScenario(RaftScenario<ReadWithoutQuorum>.self),
+    AnyScenario(RaftScenario<ReadBeforeCommit>.self), AnyScenario(RaftScenario<LeaseFromAnswer>.self),
+    AnyScenario(RaftScenario<LeaseOutlivesTransfer>.self), AnyScenario(RaftScenario<RaftAmnesia>.self),
+    AnyScenario(RaftScenario<ReadNameReused>.self), AnyScenario(RaftScenario<VoteCleared>.self), AnyScenario(RaftScenario<JointHalf>.self),
+    AnyScenario(RaftScenario<AppliesTwice>.self),
+  ]
+}

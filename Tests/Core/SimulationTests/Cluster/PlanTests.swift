@@ -1,0 +1,171 @@
+import StrataNodes
+import StrataRequirements
+import Testing
+
+@testable import StrataSimulation
+
+/// A protocol that loses what it was told if a crash comes in between: small enough to shrink to its bones.
+private struct Forgetful: Scenario {
+  typealias N = Chatter
+  static let name = "test.forgetful"
+  static let summary = "words are kept in memory only"
+  static let limits = ScenarioLimits(requestsPerClient: 100...200, faultsPerThousandSeconds: 8000)
+
+  init(plan: RunPlan) {}
+
+  mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (node: NodeID, request: Chatter.Request)? {
+    let node = nodes[random.below(nodes.count)]
+    return (node, .ping(node))
+  }
+
+  mutating func sent(_ request: Chatter.Request, by client: Int, number: Int, at time: UInt64) {}
+  mutating func received(_ response: Chatter.Response, to request: Chatter.Request, by client: Int, number: Int, at time: UInt64) -> Bool { true }
+  mutating func lost(_ request: Chatter.Request, by client: Int, number: Int, refused: Bool, at time: UInt64) {}
+
+  mutating func inspect(_ id: NodeID, in cluster: Simulator<Chatter>) {
+    // The planted defect: after its second crash a node that has served nobody is wrong.
+    if id == 2, cluster.nodes[1].incarnation > 2, cluster.node(2)?.serial == 1 { cluster.fail("forgot", "n2 forgot", at: 2) }
+  }
+
+  mutating func verdict(of cluster: Simulator<Chatter>) -> (kind: String, explanation: String)? { nil }
+}
+
+/// A protocol that never answers again once a node has crashed: the live-lock that safety checks do not see.
+private struct Stuck: Scenario {
+  typealias N = Chatter
+  static let name = "test.stuck"
+  static let summary = "nobody is served after a crash"
+  static let limits = ScenarioLimits()
+
+  init(plan: RunPlan) {}
+
+  mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (node: NodeID, request: Chatter.Request)? {
+    (nodes[0], .hold)
+  }
+
+  mutating func sent(_ request: Chatter.Request, by client: Int, number: Int, at time: UInt64) {}
+  mutating func received(_ response: Chatter.Response, to request: Chatter.Request, by client: Int, number: Int, at time: UInt64) -> Bool { true }
+  mutating func lost(_ request: Chatter.Request, by client: Int, number: Int, refused: Bool, at time: UInt64) {}
+  mutating func verdict(of cluster: Simulator<Chatter>) -> (kind: String, explanation: String)? { nil }
+}
+
+struct PlanTests {
+  @Test func everyKindOfFaultIsDrawnAndTheBudgetHolds() {
+    var kinds: Set<FaultKind> = []
+    var lossy = 0
+    let limits = ScenarioLimits()
+    for seed in 1...300 as ClosedRange<UInt64> {
+      let plan = RunPlan.swarm(seed: seed, within: limits)
+      kinds.formUnion(plan.faults.map(\.kind))
+      if plan.network.loss > .never { lossy += 1 }
+      let damaged = Set(plan.faults.filter { $0.kind == .rot || $0.kind == .wipe }.compactMap(\.node))
+      #expect(damaged.count <= (plan.nodes - 1) / 2, "seed \(seed)")
+      #expect(plan.core.count > plan.nodes / 2)
+      #expect(plan.faults.map(\.start) == plan.faults.map(\.start).sorted())
+      #expect(throws: Never.self) { try plan.validate() }
+    }
+    #expect(kinds == Set(FaultKind.allCases).subtracting([.loss, .duplication, .replay, .buggify, .knobs]))
+    // Each kind is part of about half of the runs: that is the swarm.
+    #expect((100...200).contains(lossy), "\(lossy)")
+  }
+
+  @Test func aFaultTakenOutLeavesTheOthersAsTheyWere() throws {
+    // Words sent before the moment of a fault travel alike with and without it.
+    var plan = RunPlan(seed: 11)
+    plan.faults = [Fault(.down(1), at: 2_000_000_000, for: 1_000_000_000), Fault(.drift(2, partsPerMillion: 300), at: 5_000_000_000)]
+    var without = plan
+    without.faults.removeLast()
+    let scenario = AnyScenario(Forgetful.self)
+    let a = try scenario.run(plan, trace: Trace())
+    let b = try scenario.run(without, trace: Trace())
+    func before(_ report: RunReport) -> [String] {
+      (report.trace?.events ?? []).prefix { $0.time < 5_000_000_000 }.map { "\($0.time) \($0.kind) \($0.node) \($0.peer) \($0.text)" }
+    }
+    #expect(before(a) == before(b) && before(a).count > 100)
+    #expect(a.digest != b.digest)
+  }
+
+  @Test func aLiveLockIsFound() throws {
+    let report = try AnyScenario(Stuck.self).run(RunPlan(seed: 1))
+    #expect(report.failure?.kind == "no progress")
+    #expect(report.failure?.explanation.contains("have not been served") == true)
+  }
+
+  @Test func aLongFailureShrinksToItsBones() throws {
+    let scenario = AnyScenario(Forgetful.self)
+    let seed = try #require(
+      try (1...200 as ClosedRange<UInt64>).first { seed in
+        let report = try scenario.run(scenario.plan(seed: seed))
+        return report.failure?.kind == "forgot" && report.events >= 1000
+      })
+    let plan = scenario.plan(seed: seed)
+    var shrinker = Shrinker(scenario, plan, kind: "forgot", time: .seconds(60))
+    shrinker.run()
+    let report = try scenario.run(shrinker.plan, trace: Trace())
+    #expect(report.failure?.kind == "forgot")
+    #expect(shrinker.plan.faults.count <= 2 && report.requests <= 3, "\(shrinker.plan.faults.count) faults, \(report.requests) requests")
+    let happened = report.trace?.events.count ?? .max
+    #expect(happened <= 15, "\(report.traceText)")
+  }
+
+  @Test func aFailureFileReplaysTheRun() throws {
+    let scenario = AnyScenario(Forgetful.self)
+    let seed = try #require(try (1...200 as ClosedRange<UInt64>).first { try scenario.run(scenario.plan(seed: $0)).failure != nil })
+    var plan = scenario.plan(seed: seed)
+    plan.skipped = [.init(client: 0, number: 3)]
+    let report = try scenario.run(plan, trace: Trace())
+    let file = try #require(FailureFile(report, revision: "test"))
+    let (read, isComplete) = try FailureFile.parse(Array(file.text.utf8))
+    #expect(isComplete && read == file)
+    #expect(try scenario.run(read.plan, trace: Trace()).digest.description == file.digest)
+  }
+
+  @Test func plansOfEverySeedSurviveTheirText() throws {
+    let scenario = AnyScenario(Forgetful.self)
+    for seed in 1...100 as ClosedRange<UInt64> {
+      let plan = scenario.plan(seed: seed &* 0x9E37_79B9_7F4A_7C15)
+      #expect(try RunPlan(plan.json).network == plan.network)
+      for fault in plan.faults { #expect(try Fault(fault.json) == fault) }
+    }
+  }
+
+  @Test(.requirement("Simulation.never.4")) func aChangedFailureFileIsRefusedOrReadAsItWas() throws {
+    let report = try AnyScenario(Stuck.self).run(RunPlan(seed: 1), trace: Trace())
+    let file = try #require(FailureFile(report, revision: "test"))
+    let bytes = Array(file.text.utf8)
+    for index in bytes.indices {
+      var changed = bytes
+      changed[index] ^= 1 << UInt8(index % 8)
+      // A flip in the last line may hide it: then the file counts as cut off, and what is before it is as it was.
+      if let (read, isComplete) = try? FailureFile.parse(changed) { #expect(!isComplete && read == file, "byte \(index)") }
+      if let (read, isComplete) = try? FailureFile.parse(Array(bytes[..<index])) {
+        // Without the last line feed nothing is missing.
+        #expect(isComplete == (index == bytes.count - 1) && read.plan == file.plan, "cut at \(index)")
+      }
+    }
+  }
+
+  @Test func impossiblePlansAreRefusedByField() {
+    func refusal(_ change: (inout RunPlan) -> Void) -> String {
+      var plan = RunPlan(seed: 1)
+      change(&plan)
+      do throws(ScenarioError) { try plan.validate() } catch { return error.description }
+      return ""
+    }
+    #expect(refusal { $0.nodes = 0 }.contains("nodes is 0"))
+    #expect(refusal { $0.core = [] }.contains("core"))
+    #expect(refusal { $0.core = [9] }.contains("core"))
+    #expect(refusal { $0.faults = [Fault(.down(7), at: 0)] }.contains("fault 0 hits n7"))
+    #expect(refusal { $0.faults = [Fault(.drift(1, partsPerMillion: 2_000_000), at: 0)] }.contains("drift"))
+    #expect(refusal { $0.requestTimeout = 0 }.contains("requestTimeout"))
+    #expect(refusal { $0.network.capacity = 0 }.contains("capacity"))
+  }
+
+  @Test func theDiagramHoldsTheRunAndCannotBeBrokenOutOf() throws {
+    let report = try AnyScenario(Stuck.self).run(RunPlan(seed: 1), trace: Trace(keepsStates: true))
+    let html = SpaceTimeDiagram(report).html
+    #expect(html.contains("test.stuck, seed 1") && html.contains("no progress"))
+    #expect(html.components(separatedBy: "</script>").count == 2)
+    #expect(report.traceLines.split(separator: "\n").count == (report.trace?.events.count ?? 0) + 2)
+  }
+}
