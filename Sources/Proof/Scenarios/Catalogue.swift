@@ -5,11 +5,7 @@ public enum Catalogue {
   /// Those a correct system passes with every seed.
   public static let sound: [AnyScenario] =
     [
-<<<<<<< HEAD
       register(Sound.self),
-=======
-      AnyScenario(RegisterScenario<Sound>.self),
->>>>>>> raft
       AnyScenario(engine: LogEngine.self),
       AnyScenario(engine: BitcaskEngine.self),
       AnyScenario(engine: LSMEngine.self),
@@ -18,21 +14,12 @@ public enum Catalogue {
   /// Those that are broken on purpose, each of which some seed must catch.
   public static let broken: [AnyScenario] =
     [
-<<<<<<< HEAD
       register(NoWriteBack.self),
       register(AcknowledgesEarly.self),
       register(Minority.self),
       register(SameVersionTwice.self),
       register(Amnesia.self),
     ] + Defects.all + RaftScenarios.broken
-=======
-      AnyScenario(RegisterScenario<NoWriteBack>.self),
-      AnyScenario(RegisterScenario<AcknowledgesEarly>.self),
-      AnyScenario(RegisterScenario<Minority>.self),
-      AnyScenario(RegisterScenario<SameVersionTwice>.self),
-      AnyScenario(RegisterScenario<Amnesia>.self),
-    ] + RaftScenarios.broken
->>>>>>> raft
 
   /// All of them.
   public static var all: [AnyScenario] { sound + broken }

@@ -46,11 +46,19 @@ private func expectedDiff(_ a: [[UInt8]: Content], _ b: [[UInt8]: Content]) -> K
     var random = Random(seed: seed)
     var tree = KeyRangeMerkleTree()
     var model: [[UInt8]: Content] = [:]
+    var known: [[UInt8]] = []
     let width = random.within(1...3)
     for step in 0..<random.within(1...3000) {
-      let key = random.bytes(random.below(width + 1)).map { $0 & 0x3F }
-      // Phases that grow and phases that shrink, so that nodes split and join.
-      if random.chance(step / 500 % 2 == 0 ? 1 : 4, in: 5) {
+      // Phases that grow and phases that take out keys that are there, so that nodes split and join.
+      let isShrinking = random.chance(step / 700 % 2 == 0 ? 1 : 4, in: 5)
+      var key = random.bytes(random.below(width + 1)).map { $0 & 0x3F }
+      if isShrinking, !known.isEmpty {
+        known.swapAt(random.below(known.count), known.count - 1)
+        key = known.removeLast()
+      } else if !isShrinking {
+        known.append(key)
+      }
+      if isShrinking {
         #expect(tree.remove(key) == (model.removeValue(forKey: key) != nil), "seed \(seed)")
       } else {
         let content = Content(&random)
@@ -205,6 +213,14 @@ private func expectedDiff(_ a: [[UInt8]: Content], _ b: [[UInt8]: Content]) -> K
     #expect(sum.bytes.bytes.map(Int.init) == bytes && sum.count == 51)
     for item in items.reversed() { sum.remove(item) }
     #expect(sum == RangeSum())
+    // A carry that runs through words of ones, and the borrow that runs back.
+    let ones = try #require(Digest([UInt8](repeating: 0xFF, count: 24) + [0, 0, 0, 0, 0, 0, 0, 0]))
+    let one = try #require(Digest([1] + [UInt8](repeating: 0, count: 31)))
+    sum.add(ones)
+    sum.add(one)
+    #expect(sum.bytes.bytes == [UInt8](repeating: 0, count: 24) + [1, 0, 0, 0, 0, 0, 0, 0])
+    sum.remove(one)
+    #expect(sum.bytes == ones)
   }
 
   @Test(.requirement("MerkleTree.keep.6")) func keysHaveProofs() throws {

@@ -111,8 +111,13 @@ private func passes(_ body: () throws(MerkleError) -> Void) -> Bool {
     #expect(throws: MerkleError.invalidSize(size: 0, limit: .max)) {
       try MerkleVerifier.inclusion(leafHash: .zero, index: 0, size: 0, path: [], root: .zero)
     }
-    #expect(throws: MerkleError.malformedProof(expected: 2, got: 0)) {
-      try MerkleVerifier.inclusion(leafHash: .zero, index: 0, size: 3, path: [], root: .zero)
+    for count in [0, 1, 3, 64, 1000] {
+      #expect(throws: MerkleError.malformedProof(expected: 2, got: count)) {
+        try MerkleVerifier.inclusion(leafHash: .zero, index: 0, size: 3, path: [Digest](repeating: .zero, count: count), root: .zero)
+      }
+      #expect(throws: MerkleError.malformedProof(expected: 2, got: count)) {
+        try MerkleVerifier.consistency(size1: 2, root1: .zero, size2: 7, root2: .zero, path: [Digest](repeating: .zero, count: count))
+      }
     }
   }
 }

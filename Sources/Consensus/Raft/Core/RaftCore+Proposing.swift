@@ -6,13 +6,8 @@ extension RaftCore {
   ///
   /// - Returns: the index of the first entry at a leader, nothing where they were passed on. An entry's fate is decided only by what is applied at
   ///   its index: another leader may have put something else there.
-<<<<<<< HEAD
   /// - Throws: ``RaftError/noLeader``, ``RaftError/entryTooLarge(bytes:limit:)`` or ``RaftError/proposalDropped(_:)``. The proposal then
   /// has no effect.
-=======
-  /// - Throws: ``RaftError/noLeader``, ``RaftError/entryTooLarge(bytes:limit:)`` or ``RaftError/proposalDropped(_:)``.
-  /// The proposal then has no effect.
->>>>>>> raft
   @discardableResult
   public mutating func propose(_ payloads: [[UInt8]]) throws(RaftError) -> LogIndex? {
     for payload in payloads where payload.count > config.maxEntryBytes {

@@ -1,13 +1,7 @@
 import StrataNodes
 
-<<<<<<< HEAD
 /// A member of a Raft group that runs a state machine, as a ``Node``: a thin coat around ``RaftCore`` that keeps its storage in the node's
 /// log, applies what is committed, and answers clients.
-=======
-/// A member of a Raft group that runs a state machine, as a ``Node``: a thin coat around ``RaftCore`` that keeps its
-/// storage in the node's log, applies
-/// what is committed, and answers clients.
->>>>>>> raft
 ///
 /// Any member takes any request. A command is passed to whoever leads and repeated until it is applied, once, by the session it belongs to; a
 /// question is answered when this member has applied as much as the leader had committed when it was asked. A request that gets no answer may

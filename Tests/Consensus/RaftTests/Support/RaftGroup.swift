@@ -3,14 +3,8 @@ import Testing
 
 @testable import StrataRaft
 
-<<<<<<< HEAD
 /// A few cores and the messages between them, moved by hand: a network that keeps order and loses what it is told to lose. The storage of
 /// each core is kept beside it, so that a core can be lost and come up again.
-=======
-/// A few cores and the messages between them, moved by hand: a network that keeps order and loses what it is told to
-/// lose. The storage of each core is
-/// kept beside it, so that a core can be lost and come up again.
->>>>>>> raft
 struct RaftGroup {
   struct Disk {
     var hardState = HardState()
