@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
-STRATA = os.environ["STRATA_BINARY"]
+STRATA = os.path.abspath(os.environ["STRATA_BINARY"])
 
 
 def run(*arguments, directory):
