@@ -102,8 +102,9 @@ struct RaftInvariants<Machine: RaftStateMachine> {
     }
     if status.role == .leader, status.commit > committedUpTo {
       committedUpTo = status.commit
-      // What the same input applied may have changed the members after the commit.
-      return committedIsDurable(status, of: before?.confState ?? status.confState, in: cluster)
+      // One input may commit a change of members, apply it, and commit more under the new ones.
+      let problem = committedIsDurable(status, of: before?.confState ?? status.confState, in: cluster)
+      return problem == nil ? nil : committedIsDurable(status, of: status.confState, in: cluster)
     }
     return nil
   }
