@@ -44,6 +44,16 @@ public protocol Node: Sendable {
 
   /// Takes one input and says what follows from it.
   mutating func receive(_ input: Input<Self>, at now: Instant, random: inout Random, _ out: inout Effects<Self>)
+
+  /// The inputs that came together, one or many, have all been received: does what `receive` put off to do once for all of them. A runner calls it
+  /// before it carries out the effects. Does nothing where a node does not say otherwise.
+  mutating func settle(at now: Instant, random: inout Random, _ out: inout Effects<Self>)
+}
+
+extension Node {
+  /// Nothing: the node puts nothing off.
+  @inlinable
+  public mutating func settle(at now: Instant, random: inout Random, _ out: inout Effects<Self>) {}
 }
 
 /// What happens to a node.

@@ -20,15 +20,21 @@ public struct RaftKnobs: NodeKnobs, Hashable {
   public var maxInflightMessages = 256
   /// Entries applied since the last snapshot that make a new one worth while.
   public var compactEntries = 100_000
+  /// Bytes of entries in memory that make a new snapshot worth while.
+  public var compactBytes = 64 << 20
   /// Entries kept behind a snapshot for members that are a little behind.
   public var keptEntries = 10_000
   /// Ticks without an answer after which a request is repeated.
   public var repeatTicks = 20
   /// Requests a member holds; more are refused.
   public var maxOpenRequests = 10_000
-  /// Entries after which an unused session is forgotten.
+  /// Bytes of commands a member holds; beyond it more are refused.
+  public var maxOpenBytes = 64 << 20
+  /// Commands a member may have open at once: the answers to so many are kept in the machine of every member.
+  public var sessionWindow = 64
+  /// Entries after which an unused session is forgotten. The same at every member.
   public var sessionLifetime: UInt64 = 1 << 20
-  /// Sessions that are kept.
+  /// Sessions that are kept. The same at every member.
   public var maxSessions = 4096
   /// What is wrong on purpose, if anything.
   package var flaw: RaftFlaw?

@@ -13,7 +13,7 @@ extension RaftNode {
         try? core.step(apply.response)
         compactIfDue(&out)
       }
-      for state in ready.readStates { questions[state.context]?.index = state.index }
+      for state in ready.readStates { questions.answer(state.context, state.index) }
     }
     answerQuestions(&out)
     if let fault = core.brokenInvariant { out.halt(fault) }
@@ -75,18 +75,23 @@ extension RaftNode {
 
   /// Replaces a long log by the state it has led to, and a tail for members that are a little behind.
   private mutating func compactIfDue(_ out: inout Effects<RaftNode>) {
-    let status = core.status
-    guard status.applied == machine.applied, let term = core.log.term(at: status.applied) else { return }
-    guard Int(status.applied - status.compacted.index) >= knobs.compactEntries + knobs.keptEntries, !needsCheckpoint, core.survey == nil else {
-      return
-    }
-    core.offerSnapshot(Snapshot(place: LogPlace(term: term, index: status.applied), confState: status.confState, data: machine.snapshot()))
+    let applied = core.log.applied
+    let base = core.log.base.index
+    guard applied > base, applied == machine.applied else { return }
+    let isLong = Int(clamping: applied - base) >= knobs.compactEntries + knobs.keptEntries
+    guard isLong || core.log.bytes >= knobs.compactBytes, !needsCheckpoint, checkpointTicket == nil, core.survey == nil else { return }
+    guard let term = core.log.term(at: applied) else { return }
+    // Where the log is long in bytes rather than in entries, half of it is tail enough.
+    let kept = isLong ? UInt64(knobs.keptEntries) : min(UInt64(knobs.keptEntries), (applied - base) / 2)
+    core.offerSnapshot(
+      Snapshot(place: LogPlace(term: term, index: applied), confState: core.status.confState, data: machine.snapshot()))
     do {
-      try core.compact(to: status.applied - UInt64(knobs.keptEntries))
+      try core.compact(to: applied - kept)
     } catch {
       return
     }
     lastTicket += 1
+    checkpointTicket = lastTicket
     out.checkpoint(everything, Ticket(lastTicket))
   }
 }

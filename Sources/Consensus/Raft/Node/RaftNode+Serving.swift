@@ -5,17 +5,29 @@ extension RaftNode {
   mutating func begin(_ request: Request, _ client: SessionID, _ out: inout Effects<RaftNode>) {
     switch request {
     case .command(let bytes):
-      guard waiting.count + open.count < knobs.maxOpenRequests else { return out.reply(client, .refused("too many requests are open")) }
-      waiting.append(Command(client: client, bytes: bytes))
-      proposeWaiting()
+      guard bytes.count <= core.config.maxEntryBytes - ReplicatedMachine<Machine>.commandOverhead else {
+        return out.reply(client, .refused("the command has \(bytes.count) bytes; at most \(core.config.maxEntryBytes) fit an entry"))
+      }
+      guard hasRoom(&out, client) else { return }
+      openBytes += bytes.count
+      waiting.append(OpenCommands.Command(client: client, bytes: bytes, asked: 0))
     case .query(let bytes):
-      guard questions.count < knobs.maxOpenRequests else { return out.reply(client, .refused("too many requests are open")) }
-      lastQuestion += 1
-      questions[lastQuestion] = Question(client: client, bytes: bytes)
-      try? core.readIndex(lastQuestion)
+      guard hasRoom(&out, client) else { return }
+      questions.fresh.append(OpenQuestions.Question(client: client, bytes: bytes))
+    case .staleQuery(let bytes, let limit):
+      if let fresh = freshAsOf, core.now - fresh <= limit { return out.reply(client, .answer(machine.machine.query(bytes))) }
+      begin(.query(bytes), client, &out)
     case .change(let change): answer(client, &out) { core throws(RaftError) in _ = try core.proposeConfChange(change) }
     case .transfer(let target): answer(client, &out) { core throws(RaftError) in try core.transferLeadership(to: target) }
     }
+  }
+
+  private func hasRoom(_ out: inout Effects<RaftNode>, _ client: SessionID) -> Bool {
+    guard waiting.count + open.count + questions.count < knobs.maxOpenRequests, openBytes < knobs.maxOpenBytes else {
+      out.reply(client, .refused("\(waiting.count + open.count + questions.count) requests are open at this member; ask again later"))
+      return false
+    }
+    return true
   }
 
   private mutating func answer(_ client: SessionID, _ out: inout Effects<RaftNode>, _ body: (inout RaftCore) throws(RaftError) -> Void) {
@@ -27,44 +39,56 @@ extension RaftNode {
     }
   }
 
-  /// Proposes what waits, as far as the session has room; opens a session first where there is none.
-  mutating func proposeWaiting() {
-    guard !waiting.isEmpty else { return }
+  /// Proposes what waits, together, as far as the session and one message have room; opens a session first where there is none. What cannot be
+  /// proposed, because nobody leads, goes on waiting. Says whether something was proposed.
+  mutating func proposeWaiting() -> Bool {
+    guard !waiting.isEmpty else { return false }
     guard let session else {
-      if sessionAge == 0 {
-        sessionAge = 1
-        _ = try? core.propose([ReplicatedMachine<Machine>.opening(opener)])
-      }
-      return
+      guard openingAsked == nil else { return false }
+      let opening = ReplicatedMachine<Machine>.opening(opener, window: UInt32(clamping: knobs.sessionWindow))
+      do { try core.propose([opening]) } catch { return false }
+      openingAsked = ticks
+      return false
     }
-    let oldest = open.keys.min() ?? lastNumber + 1
-    while let next = waiting.first, lastNumber + 1 < oldest + SessionTable.window {
-      waiting.removeFirst()
-      lastNumber += 1
-      open[lastNumber] = next
-      _ = try? core.propose([ReplicatedMachine<Machine>.command(session, lastNumber, next.bytes)])
+    let room = UInt64(knobs.sessionWindow) - min(UInt64(knobs.sessionWindow), open.next - open.oldest)
+    var payloads: [[UInt8]] = []
+    var size = 0
+    for command in waiting.prefix(Int(room)) {
+      size += command.bytes.count
+      if !payloads.isEmpty, size > knobs.maxBytesPerMessage { break }
+      payloads.append(ReplicatedMachine<Machine>.command(session, open.next + UInt64(payloads.count), command.bytes))
     }
+    guard !payloads.isEmpty else { return false }
+    do { try core.propose(payloads) } catch { return false }
+    for var command in waiting.prefix(payloads.count) {
+      command.asked = ticks
+      open.append(command)
+    }
+    waiting.removeFirst(payloads.count)
+    return true
+  }
+
+  /// Asks the leader, once for all questions that have come in since the last time, from where on they may be answered.
+  mutating func askQuestions() {
+    guard !questions.fresh.isEmpty else { return }
+    do { try core.readIndex(questions.nextName) } catch { return }
+    questions.ask(tick: ticks, at: core.now)
   }
 
   /// Messages get lost and leaders go: what has had no answer for long is asked for again, under the same number.
   mutating func repeatWhatIsOld() {
-    if session == nil, sessionAge > 0 {
-      sessionAge += 1
-      if sessionAge > knobs.repeatTicks { sessionAge = 0 }
+    ticks += 1
+    if session == nil, let asked = openingAsked, ticks - asked > UInt64(knobs.repeatTicks) { openingAsked = nil }
+    guard ticks > UInt64(knobs.repeatTicks) else { return }
+    let old = ticks - UInt64(knobs.repeatTicks) - 1
+    if let session {
+      var payloads: [[UInt8]] = []
+      open.repeatAsked(upTo: old, now: ticks) { payloads.append(ReplicatedMachine<Machine>.command(session, $0, $1)) }
+      if !payloads.isEmpty { _ = try? core.propose(payloads) }
     }
-    proposeWaiting()
-    for number in open.keys.sorted() {
-      open[number]?.age += 1
-      guard let session, let command = open[number], command.age > knobs.repeatTicks else { continue }
-      open[number]?.age = 0
-      _ = try? core.propose([ReplicatedMachine<Machine>.command(session, number, command.bytes)])
-    }
-    for name in questions.keys.sorted() where questions[name]?.index == nil {
-      questions[name]?.age += 1
-      guard let question = questions[name], question.age > knobs.repeatTicks else { continue }
-      questions[name]?.age = 0
-      try? core.readIndex(name)
-    }
+    var names: [UInt64] = []
+    questions.repeatAsked(upTo: old, now: ticks) { names.append($0) }
+    for name in names { try? core.readIndex(name) }
   }
 
   mutating func conclude(_ event: ReplicatedMachine<Machine>.Event, _ out: inout Effects<RaftNode>) {
@@ -72,33 +96,37 @@ extension RaftNode {
     case .opened(let opener, let session):
       guard opener == self.opener, self.session == nil else { return }
       self.session = session
-      proposeWaiting()
     case .answered(let session, let number, let answer):
-      guard session == self.session, let command = open.removeValue(forKey: number) else { return }
+      guard session == self.session, let command = open.remove(number) else { return }
+      openBytes -= command.bytes.count
       out.reply(command.client, .answer(answer))
-      proposeWaiting()
-    case .tooOld(let session, let number): if session == self.session { open[number] = nil }
+    case .tooOld(let session, let number):
+      if session == self.session, let command = open.remove(number) { openBytes -= command.bytes.count }
     case .unknown(let session):
       guard session == self.session else { return }
       // Whether the open commands were applied before the session was forgotten nobody knows: they may not be asked for again under another.
       open.removeAll()
+      openBytes = waiting.reduce(0) { $0 + $1.bytes.count }
       self.session = nil
-      sessionAge = 0
+      openingAsked = nil
     }
   }
 
   mutating func answerQuestions(_ out: inout Effects<RaftNode>) {
-    guard !questions.isEmpty else { return }
-    for name in questions.keys.sorted() {
-      guard let question = questions[name], let index = question.index, index <= machine.applied else { continue }
-      questions[name] = nil
-      out.reply(question.client, .answer(machine.machine.query(question.bytes)))
+    for batch in questions.take(applied: machine.applied) {
+      // What the leader had committed when it was asked is applied: this member's state is no older than the question.
+      freshAsOf = freshAsOf.map { max($0, batch.began) } ?? batch.began
+      for question in batch.questions { out.reply(question.client, .answer(machine.machine.query(question.bytes))) }
     }
   }
 
   mutating func forget(_ client: SessionID) {
-    waiting.removeAll { $0.client == client }
-    for name in questions.keys.sorted() where questions[name]?.client == client { questions[name] = nil }
+    waiting.removeAll { command in
+      guard command.client == client else { return false }
+      openBytes -= command.bytes.count
+      return true
+    }
+    questions.forget(client)
     // A command that was proposed stays open: it is asked for again until its number is used up, so that the window moves on.
   }
 }

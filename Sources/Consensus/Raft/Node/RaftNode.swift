@@ -16,8 +16,11 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
   public enum Request: Hashable, Sendable {
     /// A command for the machine.
     case command([UInt8])
-    /// A question to it.
+    /// A question to it, whose answer sees every command that was answered before it was asked.
     case query([UInt8])
+    /// A question whose answer may miss what was answered within so long a time before it; where this member has kept up with the leader it
+    /// needs no message.
+    case staleQuery([UInt8], within: Duration)
     /// A change of the members.
     case change(ConfChange)
     /// Another leader.
@@ -50,20 +53,6 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
     case hardState(HardState)
   }
 
-  struct Command: Sendable {
-    var client: SessionID
-    var bytes: [UInt8]
-    var age = 0
-  }
-
-  struct Question: Sendable {
-    var client: SessionID
-    var bytes: [UInt8]
-    /// What has to be applied first; nothing while the leader has not said.
-    var index: LogIndex?
-    var age = 0
-  }
-
   struct Write: Sendable {
     var ticket: UInt64
     var responses: [StrataRaft.Message]
@@ -77,15 +66,23 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
   var machine: ReplicatedMachine<Machine>
   /// The session commands go under; nothing before it is opened.
   var session: LogIndex?
-  var sessionAge = 0
-  var waiting: [Command] = []
-  var open: [UInt64: Command] = [:]
-  var questions: [UInt64: Question] = [:]
-  var lastNumber: UInt64 = 0
-  var lastQuestion: UInt64 = 0
+  /// The tick in which a session was last asked for, while there is none.
+  var openingAsked: UInt64?
+  /// Commands that have no number yet.
+  var waiting: [OpenCommands.Command] = []
+  var open = OpenCommands()
+  /// Bytes of the commands that wait or are open.
+  var openBytes = 0
+  var questions = OpenQuestions()
+  /// The machine's state is at least as new as what was committed at this moment.
+  var freshAsOf: Instant?
+  /// Ticks in this life.
+  var ticks: UInt64 = 0
   var writes: [Write] = []
   var lastTicket: UInt64 = 0
   var needsCheckpoint: Bool
+  /// The write that makes the newest snapshot durable; until then no other replaces it.
+  var checkpointTicket: UInt64?
   var hasFailed = false
 
   /// Differs from one life of the member to the next.
@@ -94,14 +91,25 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
   /// The newest state of the machine, as far as this member has applied.
   public var state: Machine { machine.machine }
 
-  /// A member with what its log held.
+  /// A member with what its log held, and a machine that was made by ``RaftStateMachine/init()``.
   public static func recover(
     id: NodeID, peers: [NodeID], durable: DurableState<Record>, knobs: RaftKnobs, at now: Instant, random: inout Random,
     _ out: inout Effects<RaftNode>
   ) throws(RecoveryError) -> RaftNode {
+    try recover(id: id, peers: peers, durable: durable, machine: Machine(), knobs: knobs, at: now, random: &random, &out)
+  }
+
+  /// A member with what its log held, and a machine to which nothing has happened: it is brought to where the newest snapshot was taken, and then
+  /// applies what is known to be committed.
+  ///
+  /// - Throws: ``RecoveryError`` if the log contradicts itself or the machine cannot read the snapshot.
+  public static func recover(
+    id: NodeID, peers: [NodeID], durable: DurableState<Record>, machine: Machine, knobs: RaftKnobs, at now: Instant, random: inout Random,
+    _ out: inout Effects<RaftNode>
+  ) throws(RecoveryError) -> RaftNode {
     var initial = InitialState.founding(peers, isDamaged: durable.isDamaged)
     var machine = ReplicatedMachine<Machine>(
-      sessions: SessionTable(lifetime: knobs.sessionLifetime, capacity: knobs.maxSessions), forgetsSessions: knobs.appliesTwice)
+      machine: machine, sessions: SessionTable(lifetime: knobs.sessionLifetime, capacity: knobs.maxSessions), forgetsSessions: knobs.appliesTwice)
     machine.found(at: initial.applied)
     initial.snapshot?.data = machine.snapshot()
     for record in durable.records {
@@ -158,7 +166,9 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
       out.setTimer(.tick, after: knobs.tick)
       core.tick()
       repeatWhatIsOld()
-    case .persisted(let ticket): finishWrites(upTo: ticket.rawValue, &out)
+    case .persisted(let ticket):
+      finishWrites(upTo: ticket.rawValue, &out)
+      if let checkpoint = checkpointTicket, checkpoint <= ticket.rawValue { checkpointTicket = nil }
     case .persistFailed:
       // What the disk holds now is not known: nothing this member says could be relied on.
       hasFailed = true
@@ -166,6 +176,15 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
     case .request(let client, let request): begin(request, client, &out)
     case .cancelled(let client): forget(client)
     }
+  }
+
+  /// Proposes and asks, together, what the inputs brought, and carries out what the core wants.
+  public mutating func settle(at now: Instant, random: inout Random, _ out: inout Effects<RaftNode>) {
+    guard !hasFailed else { return }
+    _ = proposeWaiting()
+    askQuestions()
     drain(&out)
+    // A session may have been opened, or numbers used up; and one message takes only so much.
+    while proposeWaiting() { drain(&out) }
   }
 }

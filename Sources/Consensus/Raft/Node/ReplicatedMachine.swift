@@ -2,8 +2,8 @@ import StrataBytes
 
 /// A state machine with the sessions of its clients: what the log's entries are applied to.
 ///
-/// The payload of an entry is `kind u8 | ...`: 1 opens a session for `opener u64`; 2 is a command, `session u64 | number u64 | bytes`. No payload is
-/// the mark of a new leader.
+/// The payload of an entry is `kind u8 | ...`: 1 opens a session, `opener u64 | window u32`; 2 is a command, `session u64 | number u64 | bytes`. No
+/// payload is the mark of a new leader.
 struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
   /// What applying an entry came to.
   enum Event: Hashable {
@@ -15,22 +15,38 @@ struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
     case unknown(session: LogIndex)
   }
 
-  private(set) var machine = Machine()
+  private(set) var machine: Machine
   private(set) var sessions: SessionTable
   private(set) var applied: LogIndex = 0
   /// Whether a command that comes twice takes effect twice: a defect on purpose.
   let forgetsSessions: Bool
 
-  init(sessions: SessionTable, forgetsSessions: Bool = false) {
+  init(machine: Machine, sessions: SessionTable, forgetsSessions: Bool = false) {
+    self.machine = machine
     self.sessions = sessions
     self.forgetsSessions = forgetsSessions
   }
 
-  static func opening(_ opener: UInt64) -> [UInt8] { [1] + bytes(opener) }
+  /// What a command's entry holds beside the command.
+  static var commandOverhead: Int { 17 }
 
-  static func command(_ session: LogIndex, _ number: UInt64, _ command: [UInt8]) -> [UInt8] { [2] + bytes(session) + bytes(number) + command }
+  static func opening(_ opener: UInt64, window: UInt32) -> [UInt8] {
+    var payload: [UInt8] = [1]
+    withUnsafeBytes(of: opener.littleEndian) { payload.append(contentsOf: $0) }
+    withUnsafeBytes(of: window.littleEndian) { payload.append(contentsOf: $0) }
+    return payload
+  }
 
-  private static func bytes(_ value: UInt64) -> [UInt8] { withUnsafeBytes(of: value.littleEndian) { Array($0) } }
+  static func command(_ session: LogIndex, _ number: UInt64, _ command: [UInt8]) -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: commandOverhead + command.count) { buffer, count in
+      let bytes = UnsafeMutableRawBufferPointer(buffer)
+      bytes[0] = 2
+      bytes.storeBytes(of: session.littleEndian, toByteOffset: 1, as: UInt64.self)
+      bytes.storeBytes(of: number.littleEndian, toByteOffset: 9, as: UInt64.self)
+      UnsafeMutableRawBufferPointer(rebasing: bytes[commandOverhead...]).copyBytes(from: command)
+      count = commandOverhead + command.count
+    }
+  }
 
   private static func number(_ bytes: [UInt8], at offset: Int) -> UInt64 {
     (0..<8).reduce(0) { $0 | UInt64(bytes[offset + $1]) << UInt64(8 * $1) }
@@ -42,9 +58,10 @@ struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
     applied = entry.index
     let payload = entry.payload
     guard entry.kind == .normal, let kind = payload.first else { return nil }
-    if kind == 1, payload.count == 9 {
+    if kind == 1, payload.count == 13 {
       let opener = Self.number(payload, at: 1)
-      return .opened(opener: opener, session: sessions.open(by: opener, at: entry.index))
+      let window = payload[9..<13].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+      return .opened(opener: opener, session: sessions.open(by: opener, window: window, at: entry.index))
     }
     guard kind == 2, payload.count >= 17 else { return nil }
     let session = Self.number(payload, at: 1)

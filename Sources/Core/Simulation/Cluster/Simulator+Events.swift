@@ -129,6 +129,7 @@ extension Simulator {
     record(kind, node: index, peer: peer, cause: cause, text: text())
     probe.node = index
     nodes[index].node!.receive(consume input, at: instant, random: &nodes[index].random, &core.pointee.effects)
+    nodes[index].node!.settle(at: instant, random: &nodes[index].random, &core.pointee.effects)
     finishCall(of: index)
   }
 

@@ -214,6 +214,7 @@ extension World {
     guard places.indices.contains(index), var node = places[index].node else { return }
     places[index].node = nil
     node.receive(input, at: places[index].clock, random: &places[index].random, &effects)
+    node.settle(at: places[index].clock, random: &places[index].random, &effects)
     places[index].node = node
     carryOut(&effects, of: index)
   }

@@ -64,7 +64,7 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
   /// What a request does to a register; nothing for what is no business of the history.
   private func op(_ request: N.Request) -> RegisterModel.Op? {
     switch request {
-    case .query(let question): return .read(key: Int(question[0]))
+    case .query(let question), .staleQuery(let question, _): return .read(key: Int(question[0]))
     case .command(let command):
       let first = KeyValueMachine.value(Array(command[2..<10])) ?? 0
       guard command[0] > 0 else { return .write(key: Int(command[1]), first) }
