@@ -16,7 +16,7 @@ extension RaftNode {
       for state in ready.readStates { questions.answer(state.context, state.index) }
     }
     answerQuestions(&out)
-    if let fault = core.brokenInvariant { out.halt(fault) }
+    if let fault = core.brokenInvariant ?? machine.machine.failure { out.halt(fault) }
     out.sometimes("raft: a node repaired itself", core.statistics.repairs > 0)
     out.sometimes("raft: a snapshot was taken over", core.statistics.snapshotsReceived > 0)
     out.sometimes("raft: entries were cut off", core.statistics.entriesTruncated > 0)
@@ -80,11 +80,11 @@ extension RaftNode {
     guard applied > base, applied == machine.applied else { return }
     let isLong = Int(clamping: applied - base) >= knobs.compactEntries + knobs.keptEntries
     guard isLong || core.log.bytes >= knobs.compactBytes, !needsCheckpoint, checkpointTicket == nil, core.survey == nil else { return }
-    guard let term = core.log.term(at: applied) else { return }
+    guard let term = core.log.term(at: applied), let state = machine.snapshot() else { return }
     // Where the log is long in bytes rather than in entries, half of it is tail enough.
     let kept = isLong ? UInt64(knobs.keptEntries) : min(UInt64(knobs.keptEntries), (applied - base) / 2)
     core.offerSnapshot(
-      Snapshot(place: LogPlace(term: term, index: applied), confState: core.status.confState, data: machine.snapshot()))
+      Snapshot(place: LogPlace(term: term, index: applied), confState: core.status.confState, data: state))
     do {
       try core.compact(to: applied - kept)
     } catch {

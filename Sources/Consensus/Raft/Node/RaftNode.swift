@@ -111,7 +111,7 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
     var machine = ReplicatedMachine<Machine>(
       machine: machine, sessions: SessionTable(lifetime: knobs.sessionLifetime, capacity: knobs.maxSessions), forgetsSessions: knobs.appliesTwice)
     machine.found(at: initial.applied)
-    initial.snapshot?.data = machine.snapshot()
+    initial.snapshot?.data = machine.snapshot() ?? []
     for record in durable.records {
       switch record {
       case .hardState(let state): initial.hardState = state

@@ -12,9 +12,18 @@ public protocol RaftStateMachine: Sendable {
   /// Answers a question without changing anything.
   func query(_ question: [UInt8]) -> [UInt8]
 
-  /// The whole state; equal states give equal bytes.
-  func snapshot() -> [UInt8]
+  /// The whole state, or the name under which the machine keeps it; nothing where that cannot be had now, and the log then stays as long as it is.
+  /// A machine that keeps states elsewhere keeps at least those of the last two snapshots it gave.
+  func snapshot() -> [UInt8]?
 
   /// Replaces the state by one that ``snapshot()`` gave. Says whether it could be read; the state is unchanged where not.
   mutating func restore(_ bytes: [UInt8]) -> Bool
+
+  /// Why the machine's state is not what the commands have made of it, if it is not: a disk may have failed. The member then stops.
+  var failure: String? { get }
+}
+
+extension RaftStateMachine {
+  /// Nothing: what lives in memory alone does not fail.
+  public var failure: String? { nil }
 }

@@ -77,11 +77,12 @@ struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
     }
   }
 
-  func snapshot() -> [UInt8] {
+  func snapshot() -> [UInt8]? {
+    guard let state = machine.snapshot() else { return nil }
     var writer = ByteWriter()
     writer.writeVarint64(applied)
     sessions.encode(into: &writer)
-    writer.writeBytes(machine.snapshot())
+    writer.writeBytes(state)
     return writer.finish()
   }
 

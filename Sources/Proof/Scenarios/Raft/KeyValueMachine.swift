@@ -42,7 +42,7 @@ public struct KeyValueMachine: RaftStateMachine, Hashable {
   }
 
   /// Every register in order of its key.
-  public func snapshot() -> [UInt8] { values.keys.sorted().flatMap { [$0] + Self.bytes(Int(values[$0] ?? 0)) } }
+  public func snapshot() -> [UInt8]? { values.keys.sorted().flatMap { [$0] + Self.bytes(Int(values[$0] ?? 0)) } }
 
   /// Reads what ``snapshot()`` wrote.
   public mutating func restore(_ bytes: [UInt8]) -> Bool {
