@@ -36,6 +36,7 @@ let blocks: [Target] = [
   block("Core", "Checkers", ["StrataBytes", "StrataJobs"]),
   block("Core", "Compression", ["CStrataCompression"]),
   block("Core", "Disk", ["CStrataDisk", system]),
+  block("Core", "Host", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
   block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),

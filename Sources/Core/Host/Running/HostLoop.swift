@@ -1,0 +1,178 @@
+import StrataJobs
+import StrataNodes
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// One hosted node, its type forgotten: what the host's thread calls once per turn.
+// Everything but what the subclass guards by a lock is touched by the host's thread alone.
+class HostCell: @unchecked Sendable {
+  /// When the cell wants a turn even if nothing comes; `.max` for never.
+  final var wakesAt = UInt64.max
+  /// The time the host's queue has it down for; `.max` for none.
+  final var queuedFor = UInt64.max
+
+  /// Gives the node what has come for it and what is due, and carries out what it wants but for the frames, which go to their outbox.
+  func turn(_ loop: HostLoop) { preconditionFailure("every cell has a turn of its own") }
+
+  /// Calls the completions the turn has led to.
+  func answer() {}
+
+  /// Ends the node.
+  func end(_ ending: HostError.Ending, _ loop: HostLoop) {}
+}
+
+/// Frames that wait for the end of the host's turn: all for one peer leave together, whichever node they come from.
+///
+/// Touched by the host's thread alone.
+final class Outbox {
+  private let transport: any Transport
+  private var queues: [(peer: NodeID, frames: [Frame])] = []
+  private(set) var isEmpty = true
+
+  init(_ transport: any Transport) { self.transport = transport }
+
+  func append(_ frame: Frame) {
+    isEmpty = false
+    if let index = queues.firstIndex(where: { $0.peer == frame.to }) {
+      queues[index].frames.append(frame)
+    } else {
+      queues.append((frame.to, [frame]))
+    }
+  }
+
+  /// Gives everything to the transport; says in how many batches.
+  func flush() -> Int {
+    isEmpty = true
+    var batches = 0
+    for index in queues.indices where !queues[index].frames.isEmpty {
+      let frames = queues[index].frames
+      queues[index].frames = []
+      transport.send(frames, to: queues[index].peer)
+      batches += 1
+    }
+    return batches
+  }
+}
+
+/// The host's thread: waits until a cell has something to do or a time has come, gives the cells their turns, then hands the frames over.
+// `monitor` and the atomics are shared and guard themselves; all else is touched by the one thread in `run`.
+final class HostLoop: @unchecked Sendable {
+  private struct State {
+    var ready: [HostCell] = []
+    var isAsleep = false
+    var isStopping = false
+    var statistics = HostStatistics()
+  }
+
+  private let monitor = Monitor(State())
+  private let thread = Atomic<UInt>(0)
+  private var wakes = WakeUpHeap<HostCell>()
+  private var cells: [ObjectIdentifier: HostCell] = [:]
+  private var outboxes: [ObjectIdentifier: Outbox] = [:]
+  private var counts = HostStatistics()
+
+  /// Gives `cell` a turn soon. Says whether there will be one: not after ``stop()``.
+  func schedule(_ cell: HostCell) -> Bool {
+    let (isTaken, mustWake) = monitor.withLock { state -> (Bool, Bool) in
+      guard !state.isStopping else { return (false, false) }
+      state.ready.append(cell)
+      defer { state.isAsleep = false }
+      return (true, state.isAsleep)
+    }
+    if mustWake { monitor.signal() }
+    return isTaken
+  }
+
+  /// Ends every cell and then the thread.
+  func stop() {
+    monitor.withLock { $0.isStopping = true }
+    monitor.broadcast()
+  }
+
+  var statistics: HostStatistics { monitor.withLock { $0.statistics } }
+
+  /// Whether the caller is the host's thread.
+  var isCurrent: Bool { thread.load(ordering: .relaxed) == Self.currentThread() }
+
+  private static func currentThread() -> UInt {
+    #if os(Linux)
+      UInt(pthread_self())
+    #else
+      UInt(bitPattern: pthread_self())
+    #endif
+  }
+
+  // MARK: The thread
+
+  func run() {
+    thread.store(Self.currentThread(), ordering: .relaxed)
+    while let ready = next() {
+      let start = MonotonicClock.now()
+      var served = ready
+      for cell in ready { give(cell) }
+      while let first = wakes.first, first.at <= start, let entry = wakes.removeFirst() {
+        guard entry.element.queuedFor == entry.at else { continue }
+        entry.element.queuedFor = .max
+        give(entry.element)
+        served.append(entry.element)
+      }
+      for outbox in outboxes.values where !outbox.isEmpty { counts.batchesSent += UInt64(outbox.flush()) }
+      for cell in served { cell.answer() }
+      publish(since: start)
+    }
+    for cell in cells.values { cell.end(.stopped, self) }
+    for outbox in outboxes.values where !outbox.isEmpty { _ = outbox.flush() }
+    outboxes = [:]
+  }
+
+  private func give(_ cell: HostCell) {
+    counts.nodeTurns += 1
+    cell.turn(self)
+    // A cell that wants to wake later than it is down for gets a turn too many rather than an entry more.
+    guard cell.wakesAt < cell.queuedFor else { return }
+    cell.queuedFor = cell.wakesAt
+    wakes.insert(cell, at: cell.wakesAt)
+  }
+
+  private func publish(since start: UInt64) {
+    counts.turns += 1
+    counts.longestTurnNanoseconds = max(counts.longestTurnNanoseconds, MonotonicClock.now() - start)
+    counts.nodes = cells.count
+    monitor.withLock { $0.statistics = counts }
+  }
+
+  /// The cells that have something to do, none where a time has come, `nil` where it is time to end.
+  private func next() -> [HostCell]? {
+    let deadline = wakes.first?.at ?? .max
+    return monitor.wait(choosing: { state -> Waiting<[HostCell]?> in
+      state.isAsleep = false
+      if !state.ready.isEmpty {
+        var ready: [HostCell] = []
+        swap(&ready, &state.ready)
+        return .done(ready)
+      }
+      if state.isStopping { return .done(nil) }
+      if deadline != .max, MonotonicClock.now() >= deadline { return .done([]) }
+      state.isAsleep = true
+      return .wait(on: 0, until: deadline)
+    })
+  }
+
+  // MARK: For cells, on the thread
+
+  func began(_ cell: HostCell) { cells[ObjectIdentifier(cell)] = cell }
+
+  func ended(_ cell: HostCell) { cells[ObjectIdentifier(cell)] = nil }
+
+  func outbox(for transport: any Transport) -> Outbox {
+    if let outbox = outboxes[ObjectIdentifier(transport)] { return outbox }
+    let outbox = Outbox(transport)
+    outboxes[ObjectIdentifier(transport)] = outbox
+    return outbox
+  }
+}
