@@ -41,13 +41,26 @@ public final class Host: Sendable {
     codec: any MessageCodec<N.Message>, over transport: (any Transport)? = nil, options: NodeOptions = NodeOptions(), seed: UInt64? = nil,
     observer: (@Sendable (borrowing N) -> Void)? = nil
   ) throws(HostError) -> HostedNode<N> {
+    try run(
+      type, as: id, in: group, log: log, codec: codec, over: transport, options: options, seed: seed, observer: observer
+    ) { durable, now, random, out throws(RecoveryError) in
+      try N.recover(id: id, peers: peers, durable: durable, knobs: knobs, at: now, random: &random, &out)
+    }
+  }
+
+  /// As ``run(_:as:in:peers:knobs:log:codec:over:options:seed:observer:)``, for a node that needs more than its log to come up: `recover` makes it,
+  /// in the place of ``Node/recover(id:peers:durable:knobs:at:random:_:)`` and under its rules.
+  public func run<N: Node>(
+    _ type: N.Type = N.self, as id: NodeID, in group: GroupID = 0, log: any NodeLog<N.Record>, codec: any MessageCodec<N.Message>,
+    over transport: (any Transport)? = nil, options: NodeOptions = NodeOptions(), seed: UInt64? = nil,
+    observer: (@Sendable (borrowing N) -> Void)? = nil,
+    recover: (DurableState<N.Record>, Instant, inout Random, inout Effects<N>) throws(RecoveryError) -> N
+  ) throws(HostError) -> HostedNode<N> {
     var random = Random(seed: seed ?? Self.drawnSeed())
     var out = Effects<N>()
     let node: N
     do throws(RecoveryError) {
-      let durable = try log.recover()
-      node = try N.recover(
-        id: id, peers: peers, durable: durable, knobs: knobs, at: Instant(nanoseconds: MonotonicClock.now()), random: &random, &out)
+      node = try recover(try log.recover(), Instant(nanoseconds: MonotonicClock.now()), &random, &out)
     } catch { throw .cannotStart(error.description) }
     let cell = NodeCell(
       node, id: id, group: group, random: random, out: out, log: log, codec: codec, transport: transport, options: options, observer: observer,
