@@ -90,6 +90,14 @@ soak: setup-test  ## kill -9 under load for MINUTES=5 (or ROUNDS=n), every ackno
 	swift build -c release -j $(JOBS) --product strata
 	$(PYTHON) Scripts/soak.py --server $(STRATA) --minutes $(MINUTES) --rounds $(ROUNDS) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
 
+cluster: setup-run  ## three replicated servers on ports 6381 to 6383, for a first try
+	swift build -c release -j $(JOBS) --product strata
+	@Scripts/cluster.sh $(STRATA) $(ARGS)
+
+nemesis: setup-test  ## three real servers under kills, partitions, stops, full and lost disks for MINUTES; their history judged (needs root)
+	swift build -c release -j $(JOBS) --product strata
+	$(PYTHON) Scripts/nemesis.py --server $(STRATA) --minutes $(MINUTES) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
+
 sanitize: sanitize-thread sanitize-address  ## the concurrent suites under the thread and the address sanitizer
 
 sanitize-thread: setup-run
@@ -125,4 +133,4 @@ setup-bench:
 
 .PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
   sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
-  bench-merkle bench-hashing bench-filters bench-avro bench-raft
+  bench-merkle bench-hashing bench-filters bench-avro bench-raft cluster nemesis

@@ -88,6 +88,9 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
   /// Differs from one life of the member to the next.
   public var incarnationName: UInt64 { opener }
 
+  /// What the machine gave for a snapshot of this group, which holds the clients' sessions beside it; nothing where it is no such snapshot.
+  public static func machineState(in snapshot: Snapshot) -> [UInt8]? { ReplicatedMachine<Machine>.state(in: snapshot.data) }
+
   /// The newest state of the machine, as far as this member has applied.
   public var state: Machine { machine.machine }
 

@@ -81,8 +81,8 @@ struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
     guard let state = machine.snapshot() else { return nil }
     var writer = ByteWriter()
     writer.writeVarint64(applied)
+    writer.writeLengthPrefixed(state)
     sessions.encode(into: &writer)
-    writer.writeBytes(state)
     return writer.finish()
   }
 
@@ -93,9 +93,9 @@ struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
     do throws(DecodeError) {
       var reader = ByteReader(bytes.span.bytes)
       let applied = try reader.readVarint64()
+      let state = try reader.readLengthPrefixed(limit: .max, field: "state").withUnsafeBytes { Array($0) }
       try sessions.decode(from: &reader)
-      let rest = reader.readRest().withUnsafeBytes { Array($0) }
-      guard machine.restore(rest) else { return false }
+      guard machine.restore(state) else { return false }
       self.applied = applied
       self.sessions = sessions
       self.machine = machine
@@ -103,6 +103,13 @@ struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
     } catch {
       return false
     }
+  }
+
+  /// The machine's part of a snapshot, as ``RaftStateMachine/snapshot()`` gave it; nothing where the bytes are no snapshot.
+  static func state(in bytes: [UInt8]) -> [UInt8]? {
+    var reader = ByteReader(bytes.span.bytes)
+    guard (try? reader.readVarint64()) != nil else { return nil }
+    return try? reader.readLengthPrefixed(limit: .max, field: "state").withUnsafeBytes { Array($0) }
   }
 
   /// The empty machine every founder begins with, at the place of the founding snapshot.
