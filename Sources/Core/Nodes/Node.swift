@@ -44,6 +44,26 @@ public protocol Node: Sendable {
 
   /// Takes one input and says what follows from it.
   mutating func receive(_ input: Input<Self>, at now: Instant, random: inout Random, _ out: inout Effects<Self>)
+
+  /// Takes one of several inputs that have come together; what follows from it may wait for ``settle(at:random:_:)``. A node that has to do less
+  /// for many inputs at once than for each has its own; for the others it is `receive`.
+  mutating func absorb(_ input: Input<Self>, at now: Instant, random: inout Random, _ out: inout Effects<Self>)
+
+  /// Says what follows from all inputs absorbed since the last time. A runner calls it soon after the last of them, before it waits for anything;
+  /// to absorb one input and settle is to receive it.
+  mutating func settle(at now: Instant, random: inout Random, _ out: inout Effects<Self>)
+}
+
+extension Node {
+  /// Receives the input.
+  @inlinable
+  public mutating func absorb(_ input: Input<Self>, at now: Instant, random: inout Random, _ out: inout Effects<Self>) {
+    receive(input, at: now, random: &random, &out)
+  }
+
+  /// Nothing is left to say.
+  @inlinable
+  public mutating func settle(at now: Instant, random: inout Random, _ out: inout Effects<Self>) {}
 }
 
 /// What happens to a node.

@@ -184,6 +184,7 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
     for index in batch.indices { take(batch[index], now) }
     batch.removeAll(keepingCapacity: true)
     fireDue(now)
+    settle(now)
     flushWrites()
     schedule()
     if let ended {
@@ -225,7 +226,13 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
 
   /// Gives the node one input and carries out what it wants.
   func give(_ input: Input<N>, _ now: Instant) {
-    node?.receive(input, at: now, random: &random, &out)
+    node?.absorb(input, at: now, random: &random, &out)
+    carryOut(now)
+  }
+
+  private func settle(_ now: Instant) {
+    guard ended == nil else { return }
+    node?.settle(at: now, random: &random, &out)
     carryOut(now)
   }
 
