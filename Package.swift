@@ -48,7 +48,9 @@ let blocks: [Target] = [
   block("Storage", "MerkleTree", ["StrataBytes", "StrataJobs"]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
-  block("Consensus", "Raft", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
+  block(
+    "Consensus", "Raft",
+    ["StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
   block(
     "Proof", "Scenarios",
     [
@@ -67,6 +69,7 @@ let blockTests: [Target] = [
   tests("Core", "Checkers", ["StrataCheckers", "StrataJobs", "StrataNodes"]),
   tests("Core", "Compression", ["StrataCompression", "StrataNodes"]),
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
+  tests("Core", "Host", ["StrataHost", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes"]),
   tests("Core", "Jobs", ["StrataJobs"]),
   tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
   tests("Storage", "MerkleTree", ["StrataMerkleTree", "StrataBytes", "StrataNodes", "StrataSimulation"]),
@@ -94,7 +97,8 @@ let blockTests: [Target] = [
   tests(
     "Encoding", "Avro", ["StrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests(
-    "Consensus", "Raft", ["StrataRaft", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
+    "Consensus", "Raft",
+    ["StrataRaft", "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 

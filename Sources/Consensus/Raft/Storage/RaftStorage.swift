@@ -127,7 +127,7 @@ public final class RaftStorage: Sendable {
     return try submit(records, of: group)
   }
 
-  private func submit(_ records: [RaftRecord], of group: UInt64) throws(RaftStorageError) -> SequenceNumber {
+  func submit(_ records: [RaftRecord], of group: UInt64) throws(RaftStorageError) -> SequenceNumber {
     guard !records.isEmpty else { return log.lastSequence }
     let batch = records.map { WALRecord.application(kind: RaftRecord.walKind, payload: $0.encoded(group: group)) }
     do throws(WALError) {

@@ -1,0 +1,111 @@
+import StrataDisk
+import StrataJobs
+import StrataNodes
+import StrataWriteAheadLog
+import SystemPackage
+
+/// The storage of all groups of one member, and a thread for what takes long there: writing and reading snapshots, giving up the log's beginning.
+///
+/// Each group that runs on a host gets its log by ``log(of:running:)``. Safe from any thread.
+public final class RaftDisk: Sendable {
+  private struct Found {
+    var groups: [UInt64: StoredGroup]
+    var taken: Set<UInt64> = []
+  }
+
+  let storage: RaftStorage
+  let queue: DiskQueue
+  private let worker: Worker
+  private let found: Monitor<Found>
+
+  /// Whether records that had been durable are lost: every group then begins by getting them back from its other members.
+  public let isDamaged: Bool
+
+  /// Opens the storage in `directory`, creating it where missing. See ``RaftStorage/open(_:cluster:options:toleratesDamage:on:)``.
+  ///
+  /// - Throws: ``RaftStorageError``.
+  public init(
+    _ directory: FilePath, cluster: UInt64, options: WALOptions = WALOptions(), toleratesDamage: Bool = false,
+    on fileSystem: any FileSystem = POSIXFileSystem()
+  ) throws(RaftStorageError) {
+    let (storage, groups, isDamaged) = try RaftStorage.open(
+      directory, cluster: cluster, options: options, toleratesDamage: toleratesDamage, on: fileSystem)
+    self.storage = storage
+    self.isDamaged = isDamaged
+    self.groups = groups.keys.sorted()
+    let queue = DiskQueue()
+    self.queue = queue
+    found = Monitor(Found(groups: groups))
+    worker = Worker(name: "raft-disk") { queue.run() }
+  }
+
+  deinit { queue.stop() }
+
+  /// The groups of which something was stored when it was opened, in ascending order.
+  public let groups: [UInt64]
+
+  /// The log of one group, for a host. One object per group at a time.
+  ///
+  /// - Parameter whenSnapshotDurable: called, on any thread, with each snapshot from which a restart would begin: what earlier snapshots named and keep
+  ///   elsewhere may then go.
+  public func log<Machine: RaftStateMachine>(
+    of group: UInt64, running: Machine.Type = Machine.self, whenSnapshotDurable: (@Sendable (Snapshot) -> Void)? = nil
+  ) -> RaftGroupLog<Machine> {
+    RaftGroupLog(self, group, whenSnapshotDurable)
+  }
+
+  /// What was stored of a group; once per group, since what is written later is not among it.
+  func take(_ group: UInt64) -> StoredGroup? {
+    found.withLock { found in
+      guard found.taken.insert(group).inserted else { return nil }
+      return found.groups.removeValue(forKey: group) ?? StoredGroup()
+    }
+  }
+
+  /// Finishes what was asked for, makes everything durable and gives the directory free. Waits; call it after the nodes were stopped.
+  ///
+  /// - Throws: ``RaftStorageError``; the directory is free all the same.
+  public func close() throws(RaftStorageError) {
+    queue.stop()
+    worker.join()
+    try storage.close()
+  }
+}
+
+/// Work for the disk, done one piece after another.
+final class DiskQueue: Sendable {
+  private struct State {
+    var jobs: [@Sendable () -> Void] = []
+    var isStopping = false
+  }
+
+  private let monitor = Monitor(State())
+
+  /// Does `job` after all that was there before. Says whether it will: not after ``stop()``.
+  func add(_ job: @escaping @Sendable () -> Void) -> Bool {
+    let isTaken = monitor.withLock { state in
+      if !state.isStopping { state.jobs.append(job) }
+      return !state.isStopping
+    }
+    monitor.signal()
+    return isTaken
+  }
+
+  func stop() {
+    monitor.withLock { $0.isStopping = true }
+    monitor.broadcast()
+  }
+
+  /// The thread: ends when it was stopped and nothing is left.
+  func run() {
+    while true {
+      let jobs = monitor.wait(choosing: { state -> Waiting<[@Sendable () -> Void]> in
+        if state.jobs.isEmpty, !state.isStopping { return .wait(on: 0) }
+        defer { state.jobs = [] }
+        return .done(state.jobs)
+      })
+      if jobs.isEmpty { return }
+      for job in jobs { job() }
+    }
+  }
+}
