@@ -103,7 +103,9 @@ let blockTests: [Target] = [
 ]
 
 let server: [Target] = [
-  block("Server", "RESP", nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataJobs"])
+  block(
+    "Server", "RESP",
+    nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataJobs", "StrataLSMTree", "StrataSSTable"])
 ]
 
 let tool: [Target] = [

@@ -25,7 +25,7 @@ struct Serve: ParsableCommand {
   @Option(help: "Address to listen on. Default: 127.0.0.1") var host: String?
   @Option(help: "Port to listen on; 0 lets the system choose. Default: 6379") var port: String?
   @Option(help: "File that receives the port once connections are accepted.") var portFile: String?
-  @Option(help: "Storage engine: bitcask. Default: bitcask") var engine: String?
+  @Option(help: "Storage engine: lsm (ordered) or bitcask (all keys in memory). Default: lsm") var engine: String?
   @Option(help: "When a write is answered: every-write, batched or none. Default: every-write") var durability: String?
   @Option(help: "With batched: writes that may be lost in a power failure. Default: 100") var batchCount: String?
   @Option(help: "With batched: time in which they are synced. Default: 10ms") var batchInterval: String?
@@ -47,7 +47,9 @@ struct Serve: ParsableCommand {
   @Option(help: "Entries of the slow log. Default: 128") var slowlogEntries: String?
   @Option(help: "Threshold of LATENCY in milliseconds; 0: off. Default: 0") var latencyThreshold: String?
   @Option(help: "How long a shutdown waits for clients. Default: 5s") var drain: String?
-  @Option(help: "Size at which a segment file is sealed. Default: 256mib") var segmentBytes: String?
+  @Option(help: "Size at which a segment of the log is sealed. Default: 64mib, with bitcask 256mib") var segmentBytes: String?
+  @Option(help: "With lsm: memory for memtables, block cache and table metadata together. Default: 1gib") var memoryLimit: String?
+  @Option(help: "With lsm: size at which a memtable is flushed. Default: 64mib") var memtableBytes: String?
   @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info") var logLevel: String?
   @Option(help: "Configuration file.") var config: String?
 
@@ -61,7 +63,7 @@ struct Serve: ParsableCommand {
         "tls-cert": tlsCert, "tls-key": tlsKey, "tls-client-ca": tlsClientCa, "insecure": insecure ? "yes" : nil, "idle-timeout": idleTimeout,
         "cache": cache, "max-bulk": maxBulk, "max-arguments": maxArguments, "max-query": maxQuery, "max-output": maxOutput,
         "slowlog-slower-than": slowlogSlowerThan, "slowlog-entries": slowlogEntries, "latency-threshold": latencyThreshold, "drain": drain,
-        "segment-bytes": segmentBytes, "log-level": logLevel,
+        "segment-bytes": segmentBytes, "memory-limit": memoryLimit, "memtable-bytes": memtableBytes, "log-level": logLevel,
       ])
   }
 
@@ -108,7 +110,7 @@ struct Serve: ParsableCommand {
       """
       strata \(RESPServer.version)
         listening on \(plan.options.host):\(server.port)\(scheme)
-        engine \(plan.engine), durability \(plan.durabilityText), directory \(plan.directory)
+        engine \(plan.engine.rawValue), durability \(plan.durabilityText), directory \(plan.directory)
         \(recovery)
       """)
     StandardOutput.flush()

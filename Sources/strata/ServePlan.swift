@@ -11,21 +11,28 @@ struct ServePlan {
   var options = ServerOptions()
   var directory: String
   var portFile: String?
-  var engine: String
+  var engine: StoreLayout
   var durability: Durability
   var batchCount: Int
   var batchMilliseconds: Int
-  var segmentBytes: Int
+  var segmentBytes: Int?
+  var memoryLimit: Int
+  var memtableBytes: Int
   var logLevel: Logger.Level
 
   init(_ settings: Settings) throws(SettingError) {
     directory = settings.text("dir") ?? "data"
     portFile = settings.text("port-file")
-    engine = try settings.choice("engine", [("bitcask", "bitcask")]) ?? "bitcask"
+    engine = try settings.choice("engine", StoreLayout.allCases.map { ($0.rawValue, $0) }) ?? .lsm
     durability = try settings.choice("durability", [("every-write", .everyWrite), ("batched", .batched), ("none", .none)]) ?? .everyWrite
     batchCount = try settings.integer("batch-count", in: 1...1_000_000_000) ?? 100
     batchMilliseconds = try settings.milliseconds("batch-interval", bare: 1, in: 1...3_600_000) ?? 10
-    segmentBytes = try settings.bytes("segment-bytes", in: 1 << 20...1 << 38) ?? 256 << 20
+    segmentBytes = try settings.bytes("segment-bytes", in: 1 << 20...1 << 38)
+    memoryLimit = try settings.bytes("memory-limit", in: 4 << 20...1 << 46) ?? 1 << 30
+    memtableBytes = try settings.bytes("memtable-bytes", in: 64 << 10...1 << 33) ?? 64 << 20
+    guard memtableBytes <= memoryLimit / 4 else {
+      throw SettingError(description: "memtable-bytes: four of them, \(memtableBytes * 4) bytes, must fit into the memory-limit of \(memoryLimit)")
+    }
     logLevel = try settings.choice("log-level", Logger.Level.allCases.map { ($0.rawValue, $0) }) ?? .info
     try listen(settings)
     try limit(settings)

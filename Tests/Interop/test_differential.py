@@ -172,13 +172,14 @@ def comparable(mode, reply):
 
 class Differential(unittest.TestCase):
     maxDiff = None
+    engine = "lsm"
 
     @classmethod
     def setUpClass(cls):
         if Redis.program is None:
             raise AssertionError("no redis-server to compare with; install redis-tools")
         cls.redis = Redis("--appendonly", "no")
-        cls.strata = Strata("--durability", "none")
+        cls.strata = Strata("--durability", "none", "--engine", cls.engine)
 
     @classmethod
     def tearDownClass(cls):
@@ -298,6 +299,18 @@ class Differential(unittest.TestCase):
                     answers.append((connection.reply(), connection.at_end()))
                     connection.close()
                 self.assertEqual(answers[1], answers[0])
+
+
+class DifferentialOfBitcask(unittest.TestCase):
+    """The commands that touch records, on the other engine."""
+
+    maxDiff = None
+    engine = "bitcask"
+    setUpClass = classmethod(Differential.setUpClass.__func__)
+    tearDownClass = classmethod(Differential.tearDownClass.__func__)
+    run_script = Differential.run_script
+    test_scripts = Differential.test_scripts
+    test_random_commands = Differential.test_random_commands
 
 
 if __name__ == "__main__":

@@ -32,10 +32,15 @@ class Directory(unittest.TestCase):
         return os.path.join(self.directory, name)
 
 
-class Serving(Directory):
+class EveryEngine:
+    """What holds whatever the engine; `engine` says which."""
+
+    def strata(self, *options, **more):
+        return Strata("--engine", self.engine, *options, **more)
+
     def test_a_value_survives_kill_and_restart_in_every_durability(self):
         for durability in ("every-write", "batched", "none"):
-            with self.subTest(durability), Strata("--durability", durability) as server:
+            with self.subTest(durability), self.strata("--durability", durability) as server:
                 client = server.connect()
                 for index in range(200):
                     self.assertEqual(client.call("SET", f"k{index}", f"v{index}"), ("simple", b"OK"))
@@ -54,7 +59,7 @@ class Serving(Directory):
                 client.close()
 
     def test_terminate_answers_syncs_and_exits_0(self):
-        with Strata("--durability", "none") as server:
+        with self.strata("--durability", "none") as server:
             client = server.connect()
             self.assertEqual(client.call("SET", "a", "1"), ("simple", b"OK"))
             self.assertEqual(server.stop(), 0)
@@ -69,12 +74,68 @@ class Serving(Directory):
             self.assertEqual(server.process.wait(30), 0)
 
     def test_banner_says_what_runs(self):
-        with Strata("--durability", "batched", "--batch-count", "7", "--batch-interval", "3ms") as server:
+        with self.strata("--durability", "batched", "--batch-count", "7", "--batch-interval", "3ms") as server:
             with open(os.path.join(server.directory, "log")) as log:
                 text = log.read()
             self.assertIn(f"listening on 127.0.0.1:{server.port}", text)
-            self.assertIn("engine bitcask, durability batched (7 writes or 3 ms)", text)
+            self.assertIn(f"engine {self.engine}, durability batched (7 writes or 3 ms)", text)
             self.assertIn(os.path.join(server.directory, "store"), text)
+
+    def test_a_second_server_on_the_directory_is_refused(self):
+        with self.strata() as server:
+            result = run("serve", "--engine", self.engine, "--port", "0", "--dir", os.path.join(server.directory, "store"))
+            self.assertEqual(result.returncode, 1)
+            self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+            self.assertIn(str(server.process.pid), result.stderr)
+
+    def test_a_store_of_the_other_engine_is_refused_and_left_alone(self):
+        other = {"lsm": "bitcask", "bitcask": "lsm"}[self.engine]
+        with self.strata() as server:
+            client = server.connect()
+            client.call("SET", "a", "1")
+            client.close()
+            server.stop()
+            store = os.path.join(server.directory, "store")
+            before = sorted(os.listdir(store))
+            result = run("serve", "--engine", other, "--port", "0", "--dir", store)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+            self.assertIn(f"--engine {self.engine}", result.stderr)
+            self.assertIn(other, result.stderr)
+            self.assertEqual(before, sorted(os.listdir(store)))
+            server.start()
+            client = server.connect()
+            self.assertEqual(client.call("GET", "a"), ("bulk", b"1"))
+            client.close()
+
+    def test_a_damaged_store_is_refused_with_2(self):
+        with self.strata() as server:
+            client = server.connect()
+            for index in range(50):
+                client.call("SET", f"k{index}", "v" * 100)
+            client.close()
+            server.stop()
+            store = os.path.join(server.directory, "store")
+            names = sorted(name for name in os.listdir(store) if name.startswith("MANIFEST"))
+            with open(os.path.join(store, names[-1]), "r+b") as file:
+                data = file.read()
+                file.seek(len(data) // 2)
+                file.write(bytes([data[len(data) // 2] ^ 0x40]))
+            before = {name: os.path.getsize(os.path.join(store, name)) for name in os.listdir(store)}
+            result = run("serve", "--engine", self.engine, "--port", "0", "--dir", store)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+            self.assertEqual(before, {name: os.path.getsize(os.path.join(store, name)) for name in os.listdir(store)})
+
+
+class LSMServing(EveryEngine, Directory):
+    engine = "lsm"
+
+    def test_lsm_is_the_default(self):
+        with Strata() as server:
+            client = server.connect()
+            self.assertIn(b"engine:lsm\r\n", client.call("INFO", "server")[1])
+            client.close()
 
     def test_settings_flags_over_environment_over_file(self):
         config = self.path("strata.conf")
@@ -86,13 +147,6 @@ class Serving(Directory):
             for name, value in (("maxclients", b"11"), ("slowlog-max-len", b"22"), ("timeout", b"33")):
                 self.assertEqual(client.call("CONFIG", "GET", name), ("array", [("bulk", name.encode()), ("bulk", value)]))
             client.close()
-
-    def test_a_second_server_on_the_directory_is_refused(self):
-        with Strata() as server:
-            result = run("serve", "--port", "0", "--dir", os.path.join(server.directory, "store"))
-            self.assertEqual(result.returncode, 1)
-            self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
-            self.assertIn(str(server.process.pid), result.stderr)
 
     def test_a_port_in_use_leaves_no_trace(self):
         with Strata() as server:
@@ -107,7 +161,7 @@ class Serving(Directory):
         with open(self.path("bad.conf"), "w") as file:
             file.write("max-clientz = 4\n")
         cases = [
-            (["--nosuch"], 64), (["--port", "x"], 64), (["--port", "70000"], 64), (["--durability", "sometimes"], 64), (["--engine", "lsm"], 64),
+            (["--nosuch"], 64), (["--port", "x"], 64), (["--port", "70000"], 64), (["--durability", "sometimes"], 64), (["--engine", "nosuch"], 64),
             (["--max-clients", "0"], 64), (["--batch-interval", "10 parsecs"], 64), (["--config", self.path("none.conf")], 64),
             (["--config", self.path("bad.conf")], 64), (["--tls-cert", "x"], 64),
             (["--tls-cert", self.path("none"), "--tls-key", self.path("none")], 1),
@@ -122,25 +176,6 @@ class Serving(Directory):
                 self.assertTrue(result.stderr.strip())
                 self.assertNotIn("Fatal", result.stderr)
                 self.assertFalse(os.path.exists(self.path("store")))
-
-    def test_a_damaged_store_is_refused_with_2(self):
-        with Strata() as server:
-            client = server.connect()
-            for index in range(50):
-                client.call("SET", f"k{index}", "v" * 100)
-            client.close()
-            server.stop()
-            store = os.path.join(server.directory, "store")
-            names = sorted(name for name in os.listdir(store) if name.startswith("MANIFEST"))
-            with open(os.path.join(store, names[-1]), "r+b") as file:
-                data = file.read()
-                file.seek(len(data) // 2)
-                file.write(bytes([data[len(data) // 2] ^ 0x40]))
-            before = {name: os.path.getsize(os.path.join(store, name)) for name in os.listdir(store)}
-            result = run("serve", "--port", "0", "--dir", store)
-            self.assertEqual(result.returncode, 2, result.stderr)
-            self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
-            self.assertEqual(before, {name: os.path.getsize(os.path.join(store, name)) for name in os.listdir(store)})
 
     @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
     def test_tls(self):
@@ -173,10 +208,16 @@ class Serving(Directory):
             known.close()
 
 
+class BitcaskServing(EveryEngine, Directory):
+    engine = "bitcask"
+
+
 class RealClients(unittest.TestCase):
+    engine = "lsm"
+
     @classmethod
     def setUpClass(cls):
-        cls.server = Strata("--durability", "none")
+        cls.server = Strata("--durability", "none", "--engine", cls.engine)
 
     @classmethod
     def tearDownClass(cls):
@@ -251,6 +292,10 @@ class RealClients(unittest.TestCase):
             for name in ("PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "MSET"):
                 self.assertIn(name, result.stdout)
             self.assertNotIn("ERR", result.stdout + result.stderr)
+
+
+class RealClientsOfBitcask(RealClients):
+    engine = "bitcask"
 
 
 class Tool(Directory):
@@ -330,7 +375,7 @@ class Tool(Directory):
             result = run("bitcask", verb[0], self.path("none"), *verb[1:])
             self.assertEqual((result.returncode, len(result.stderr.strip().splitlines())), (1, 1), verb)
         self.assertFalse(os.path.exists(self.path("none")))
-        with Strata() as server:
+        with Strata("--engine", "bitcask") as server:
             result = run("bitcask", "keys", os.path.join(server.directory, "store"))
             self.assertEqual(result.returncode, 1)
             self.assertIn(str(server.process.pid), result.stderr)

@@ -26,7 +26,7 @@ extension LSMCore {
   }
 
   /// A write that the log could not make good: nothing more is taken, as what follows it in the order is not acknowledged either.
-  private func refused(_ error: WALError) -> LSMError {
+  func refused(_ error: WALError) -> LSMError {
     let failure = LSMError(error)
     if case .closed = failure { return failure }
     if case .readOnly(let cause) = failure { fail(cause) } else { fail(failure) }
@@ -106,6 +106,8 @@ extension LSMCore {
   func close() throws(LSMError) {
     let isFirst = isClosed.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged
     guard isFirst else { throw .closed }
+    scheduler.announceProgress()
+    room.stop()
     var failure: LSMError?
     if options.flushesOnClose {
       do throws(LSMError) { try flush(wait: true) } catch { failure = error }
@@ -133,6 +135,7 @@ extension LSMCore {
     guard isClosed.compareExchange(expected: false, desired: true, ordering: .acquiringAndReleasing).exchanged else { return }
     commit.withLock { $0.isClosed = true }
     scheduler.stop()
+    room.stop()
     scheduler.forget()
     // Whoever opens the directory next must find the log's lock free, though readers may still hold this object.
     try? log.close()

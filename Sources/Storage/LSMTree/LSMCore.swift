@@ -26,6 +26,7 @@ final class LSMCore: Sendable {
   let commit: Monitor<CommitState>
   let scheduler: Scheduler
   let counters = Counters()
+  let room = RoomKeeper()
   let defaultKeyspace: Keyspace
   /// Keyspaces by name; the default one has the empty name.
   let keyspaces: Monitor<[String: Keyspace]>

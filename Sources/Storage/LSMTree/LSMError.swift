@@ -75,6 +75,8 @@ public enum PressureReason: String, Sendable, Hashable {
   case noSpace
   /// Memtables, cache and metadata have reached the memory limit.
   case memory
+  /// The log has to write what it holds, or to prepare a segment.
+  case log
 }
 
 extension LSMError {

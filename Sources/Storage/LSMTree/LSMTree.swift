@@ -102,6 +102,7 @@ public final class LSMTree: Sendable {
   ) async throws(LSMError) -> UInt64 {
     var patient = options
     patient.noStall = true
+    patient.isSubmission = true
     var batch = batch
     while true {
       do throws(LSMError) {
@@ -111,8 +112,9 @@ public final class LSMTree: Sendable {
       } catch {
         guard case .busy = error, !options.noStall else { throw error }
       }
-      let scheduler = core.scheduler
-      await withCheckedContinuation { continuation in scheduler.whenProgress { continuation.resume() } }
+      let (core, bytes) = (core, batch.byteCount)
+      let failure = await withCheckedContinuation { continuation in core.whenRoom(forBytes: bytes) { continuation.resume(returning: $0) } }
+      if let failure { throw failure }
     }
   }
 

@@ -124,12 +124,52 @@ extension WriteAheadLog {
   // MARK: For engines with an order of their own
 
   /// Orders an application record and returns what ``acknowledge(_:)-(CommitTicket)`` waits for, so that an engine can apply the record before
-  /// it is acknowledged. `kind` is one the log takes.
+  /// it is acknowledged. Never waits: `nil` where room has to be made first, with ``makeRoom(forPayload:)``. `kind` is one the log takes.
+  /// - Parameter mark: the record's place in the engine's order, which only grows; see ``acknowledgedMark``.
   @inline(__always)
-  package func order(kind: UInt8, _ payload: UnsafeRawBufferPointer, durability: Durability) throws(WALError) -> CommitTicket {
-    try place(.operation, count: 1, bytes: LogicalRecord.bytes(payload.count), durability) { frames, _ in
-      LogicalRecord.write(kind, payload, nil, to: &frames)
+  package func order(
+    kind: UInt8, _ payload: UnsafeRawBufferPointer, durability: Durability, mark: UInt64
+  ) throws(WALError) -> CommitTicket? {
+    let commit = try writer()
+    let bytes = try checked(LogicalRecord.bytes(payload.count))
+    do throws(CommitError) {
+      return try submit(to: commit, .operation, count: 1, bytes, durability, mark: mark, mayBlock: false) { frames, _ in
+        LogicalRecord.write(kind, payload, nil, to: &frames)
+      }
+    } catch {
+      if case .wouldBlock = error { return nil }
+      throw WALError(error, directory)
     }
+  }
+
+  /// Makes room for what ``order(kind:_:durability:mark:)`` did not take. Blocks; the room may be taken again by then.
+  package func makeRoom(forPayload bytes: Int) throws(WALError) {
+    let commit = try writer()
+    let bound = Frame.bound(payload: LogicalRecord.bytes(bytes) + LogicalRecord.prefixBound)
+    if let error = commit.makeRoom(forBytes: bound) { throw WALError(error, directory) }
+  }
+
+  /// Whether a record of modest size would be taken without waiting.
+  package var hasRoom: Bool { commit?.hasRoom ?? false }
+
+  /// Says which mark the records so far have together.
+  package func begin(mark: UInt64) { commit?.begin(mark: mark) }
+
+  /// Everything up to this mark is acknowledged under its durability. One atomic load.
+  package var acknowledgedMark: UInt64 { commit?.acknowledgedMark ?? 0 }
+
+  /// Blocks until everything up to a mark is acknowledged or, with `durably`, survives power loss.
+  package func wait(forMark mark: UInt64, durably: Bool) throws(WALError) {
+    let commit = try writer()
+    do { try commit.wait(forMark: mark, durably: durably) } catch { throw WALError(error, directory) }
+  }
+
+  /// Calls `body` once everything up to a mark is acknowledged or, with `durably`, survives power loss, or with what prevents it. On the calling or
+  /// the committing thread; short.
+  package func whenReached(mark: UInt64, durably: Bool, _ body: @escaping @Sendable (WALError?) -> Void) {
+    guard let commit else { return body(.readOnly) }
+    let directory = directory
+    commit.whenReached(mark: mark, durably: durably) { error in body(error.map { WALError($0, directory) }) }
   }
 
   /// Blocks until what ``order(kind:_:durability:)`` took is acknowledged.
@@ -199,22 +239,35 @@ extension WriteAheadLog {
     _ kind: LogicalRecord.Kind, count: Int, bytes: Int, _ durability: Durability, _ write: (inout FrameWriter, Placement) -> Void
   ) throws(WALError) -> CommitTicket {
     let commit = try writer()
-    guard bytes + LogicalRecord.prefixBound <= options.maxRecordBytes else {
-      throw .recordTooLarge(size: bytes + LogicalRecord.prefixBound, limit: options.maxRecordBytes)
-    }
-    let frameState = segments.frames
+    let bytes = try checked(bytes)
     do throws(CommitError) {
-      return try commit.submit(
-        atMost: Frame.bound(payload: bytes + LogicalRecord.prefixBound), operations: count, durability: durability
-      ) { buffer, placement in
-        let seed = frameState.seed(for: placement)
-        var frames = FrameWriter(buffer, at: placement.offset, sequence: placement.sequence, seed: seed, digest: frameState.digest)
-        LogicalRecord.writePrefix(kind, count: count, watermark: placement.durableSequence, to: &frames)
-        write(&frames, placement)
-        let used = frames.finish()
-        frameState.digest = frames.digest
-        return used
-      }
+      return try submit(to: commit, kind, count: count, bytes, durability, mark: nil, mayBlock: true, write)
     } catch { throw WALError(error, directory) }
+  }
+
+  /// The most bytes of a record's payload of `bytes`, where the log takes that many.
+  private func checked(_ bytes: Int) throws(WALError) -> Int {
+    let bound = bytes + LogicalRecord.prefixBound
+    guard bound <= options.maxRecordBytes else { throw .recordTooLarge(size: bound, limit: options.maxRecordBytes) }
+    return bound
+  }
+
+  @inline(__always)
+  private func submit(
+    to commit: GroupCommit, _ kind: LogicalRecord.Kind, count: Int, _ bytes: Int, _ durability: Durability, mark: UInt64?, mayBlock: Bool,
+    _ write: (inout FrameWriter, Placement) -> Void
+  ) throws(CommitError) -> CommitTicket {
+    let frameState = segments.frames
+    return try commit.submit(
+      atMost: Frame.bound(payload: bytes), operations: count, durability: durability, mark: mark, mayBlock: mayBlock, mayExceed: mayBlock
+    ) { buffer, placement in
+      let seed = frameState.seed(for: placement)
+      var frames = FrameWriter(buffer, at: placement.offset, sequence: placement.sequence, seed: seed, digest: frameState.digest)
+      LogicalRecord.writePrefix(kind, count: count, watermark: placement.durableSequence, to: &frames)
+      write(&frames, placement)
+      let used = frames.finish()
+      frameState.digest = frames.digest
+      return used
+    }
   }
 }

@@ -47,10 +47,10 @@ import Testing
     server.time.advance(250)
     let time = server.time
     let keyspace = try Keyspace(engine: server.engine, clock: { time.milliseconds.load(ordering: .sequentiallyConsistent) })
-    #expect(keyspace.size(0) == (600, 500))
-    var cursor: UInt64 = 0
-    repeat { cursor = try keyspace.expireSome(from: cursor, pages: 1) } while cursor != 0
-    #expect(keyspace.size(0) == (350, 250))
+    #expect(try #require(keyspace.size(0)) == (600, 500))
+    var position = ScanPosition.start
+    repeat { position = try keyspace.expireSome(from: position, pages: 1) } while position != .start
+    #expect(try #require(keyspace.size(0)) == (350, 250))
     #expect(server.engine.count == 350)
     #expect(keyspace.expiredTotal == 250)
   }

@@ -131,17 +131,19 @@ final class MemoryEngine: KeyValueEngine {
     try read(key, onlyIfCached: onlyIfCached) { _, _ in }
   }
 
-  func put(_ key: RawSpan, _ value: RawSpan, expiry: UInt64) throws(EngineError) -> WriteOutcome {
-    let outcome = try submit([.put(key: key.withUnsafeBytes { [UInt8]($0) }, value: value.withUnsafeBytes { [UInt8]($0) }, expiry: expiry)])
+  func put(_ key: RawSpan, _ value: RawSpan, expiry: UInt64, wantsPrevious: Bool) throws(EngineError) -> WriteOutcome {
+    let outcome = try submit([.put(key: key.withUnsafeBytes { [UInt8]($0) }, value: value.withUnsafeBytes { [UInt8]($0) }, expiry: expiry)], wantsPrevious: wantsPrevious)
     return WriteOutcome(sequence: outcome.sequence, previous: outcome.previous[0])
   }
 
   func delete(_ key: RawSpan) throws(EngineError) -> WriteOutcome {
-    let outcome = try submit([.delete(key: key.withUnsafeBytes { [UInt8]($0) })])
+    let outcome = try submit([.delete(key: key.withUnsafeBytes { [UInt8]($0) })], wantsPrevious: true)
     return WriteOutcome(sequence: outcome.sequence, previous: outcome.previous[0])
   }
 
-  func submit(_ mutations: [Mutation]) throws(EngineError) -> BatchOutcome {
+  func removeAll(_ prefixes: ClosedRange<UInt8>) throws(EngineError) -> UInt64? { nil }
+
+  func submit(_ mutations: [Mutation], wantsPrevious: Bool) throws(EngineError) -> BatchOutcome {
     defer { ring() }
     let result = state.withLock { state -> Result<BatchOutcome, EngineError> in
       if let error = state.writeError ?? state.failure { return .failure(error) }
@@ -200,15 +202,21 @@ final class MemoryEngine: KeyValueEngine {
     return hash ^ (hash >> 32)
   }
 
-  func scan(from cursor: UInt64, count: Int) throws(EngineError) -> ScanPage {
-    state.withLock { state in
+  var isOrdered: Bool { false }
+  var listsFromMemory: Bool { true }
+
+  func census(prefix: UInt8?) throws(EngineError) -> any KeyCensus { ScanningCensus(self, prefix: prefix) }
+
+  func scan(from position: ScanPosition, prefix: UInt8?, count: Int) throws(EngineError) -> ScanPage {
+    let cursor: UInt64 = if case .hash(let hash) = position { hash } else { 0 }
+    return state.withLock { state in
       let ordered = state.records.map { (Self.hash($0.key), $0.key, $0.value.expiry) }.filter { $0.0 >= cursor }.sorted { $0.0 < $1.0 }
-      var page = ScanPage(keys: [], next: 0)
+      var page = ScanPage(keys: [], next: .end)
       for (index, (hash, key, expiry)) in ordered.enumerated() {
         page.keys.append((key, expiry))
         // Keys of one hash come together, so that the next page starts behind all of them.
         if page.keys.count >= count, index + 1 < ordered.count, ordered[index + 1].0 != hash {
-          page.next = hash + 1
+          page.next = .hash(hash + 1)
           break
         }
       }
@@ -216,7 +224,7 @@ final class MemoryEngine: KeyValueEngine {
     }
   }
 
-  func randomKey() -> [UInt8]? { state.withLock { $0.records.keys.randomElement() } }
+  func randomKey(prefix: UInt8?) throws(EngineError) -> [UInt8]? { state.withLock { $0.records.keys.randomElement() } }
   var count: Int { state.withLock { $0.records.count } }
   var statistics: [(name: String, value: String)] { [("memory_records", String(count))] }
 

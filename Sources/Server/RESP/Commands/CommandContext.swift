@@ -111,7 +111,7 @@ struct CommandContext {
     case .keys: try listKeys(call)
     case .scan: try scan(call)
     case .randomkey: try randomKey()
-    case .dbsize: databaseSize()
+    case .dbsize: try databaseSize()
     case .flushdb: try flush(call, database)
     case .flushall: try flush(call, nil)
     default: throw .failed("ERR '\(id)' is not a command on keys")

@@ -9,7 +9,7 @@ import CStrataServer
 /// INFO: only what is true here, under Redis' names where they exist.
 extension ClientHandler {
   private static let sections = [
-    "server", "clients", "memory", "persistence", "stats", "replication", "cpu", "commandstats", "keyspace",
+    "server", "clients", "memory", "persistence", "engine", "stats", "replication", "cpu", "commandstats", "keyspace",
   ]
 
   func info(_ call: Invocation) {
@@ -22,15 +22,29 @@ extension ClientHandler {
       case let name: wanted.append(name)
       }
     }
+    let known = (0..<Keyspace.databases).map { wanted.contains("keyspace") ? server.keyspace.size($0) : (0, 0) }
+    let sizes = known.compactMap { $0 }
+    if sizes.count == known.count { return replyInfo(wanted, sizes) }
+    let keyspace = server.keyspace
+    offload { () throws(EngineError) in
+      var sizes: [(keys: Int, expires: Int)] = []
+      for database in 0..<Keyspace.databases { sizes.append(try keyspace.countedSize(database)) }
+      return sizes
+    } _: { [wanted] handler, sizes in
+      handler.replyInfo(wanted, sizes)
+    }
+  }
+
+  private func replyInfo(_ wanted: [String], _ sizes: [(keys: Int, expires: Int)]) {
     // What the figures count may not be durable yet.
     context.reply.require(server.keyspace.lastSubmitted, from: context.reply.count)
     let texts = Self.sections.filter { wanted.contains($0) }.map { section in
-      "# \(section.prefix(1).uppercased())\(section.dropFirst())\r\n" + lines(section).map { "\($0.0):\($0.1)\r\n" }.joined()
+      "# \(section.prefix(1).uppercased())\(section.dropFirst())\r\n" + lines(section, sizes).map { "\($0.0):\($0.1)\r\n" }.joined()
     }
     context.reply.verbatim(texts.joined(separator: "\r\n"))
   }
 
-  private func lines(_ section: String) -> [(String, String)] {
+  private func lines(_ section: String, _ sizes: [(keys: Int, expires: Int)]) -> [(String, String)] {
     switch section {
     case "server": serverLines()
     case "clients":
@@ -40,11 +54,13 @@ extension ClientHandler {
       ]
     case "memory": memoryLines()
     case "persistence": persistenceLines()
+    case "engine": [("engine", server.keyspace.engine.name)] + server.keyspace.engine.statistics.map { ($0.name, $0.value) }
     case "stats": statsLines()
     case "replication": [("role", "master"), ("connected_slaves", "0"), ("master_repl_offset", "0")]
     case "cpu": cpuLines()
     case "commandstats": commandLines()
-    default: keyspaceLines()
+    default:
+      sizes.enumerated().filter { $1.keys > 0 }.map { ("db\($0)", "keys=\($1.keys),expires=\($1.expires),avg_ttl=0") }
     }
   }
 
@@ -74,7 +90,7 @@ extension ClientHandler {
       ("aof_enabled", "1"), ("aof_rewrite_in_progress", server.merging.load(ordering: .relaxed) ? "1" : "0"),
       ("durability", server.options.appendFsync), ("last_sequence", String(keyspace.lastSubmitted)),
       ("acknowledged_sequence", String(keyspace.engine.acknowledgedSequence)),
-    ] + keyspace.engine.statistics.map { ($0.name, $0.value) }
+    ]
   }
 
   private func statsLines() -> [(String, String)] {
@@ -112,13 +128,6 @@ extension ClientHandler {
         "cmdstat_\(spec.name)",
         "calls=\(calls),usec=\(microseconds),usec_per_call=\(perCall),rejected_calls=\(rejected),failed_calls=\(server.total(spec.id, 2))"
       )
-    }
-  }
-
-  private func keyspaceLines() -> [(String, String)] {
-    (0..<Keyspace.databases).compactMap { database in
-      let (keys, expires) = server.keyspace.size(database)
-      return keys > 0 ? ("db\(database)", "keys=\(keys),expires=\(expires),avg_ttl=0") : nil
     }
   }
 }

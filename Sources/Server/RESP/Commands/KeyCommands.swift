@@ -75,8 +75,9 @@ extension CommandContext {
 
   // MARK: iteration
 
-  private func page(_ cursor: UInt64, _ count: Int) throws(CommandError) -> ScanPage {
-    do { return try engine.scan(from: cursor, count: count) } catch { throw .engine(error) }
+  private func page(_ position: ScanPosition, _ count: Int) throws(CommandError) -> ScanPage {
+    guard mayWait || engine.listsFromMemory else { throw .notCached }
+    do { return try engine.scan(from: position, prefix: UInt8(truncatingIfNeeded: database), count: count) } catch { throw .engine(error) }
   }
 
   private func isVisible(_ key: [UInt8], _ expiry: UInt64) -> Bool {
@@ -87,17 +88,17 @@ extension CommandContext {
     let pattern = call.bytes(1)
     var keys: [[UInt8]] = []
     var bytes = 0
-    var cursor: UInt64 = 0
-    repeat {
-      let page = try page(cursor, 4096)
+    var position = ScanPosition.start
+    while position != .end {
+      let page = try page(position, 4096)
       for (key, expiry) in page.keys where isVisible(key, expiry) && Glob.matches(pattern, key.dropFirst()) {
         keys.append(key)
         bytes += key.count
       }
       // The reply is bounded like any other, and so is the list it is made from.
       guard bytes <= maxValueBytes else { throw .failed("ERR more keys match than a reply may hold, use SCAN") }
-      cursor = page.next
-    } while cursor != 0
+      position = page.next
+    }
     require(keyspace.lastSubmitted)
     reply.array(keys.count)
     for key in keys { key.withUnsafeBytes { reply.bulk(UnsafeRawBufferPointer(rebasing: $0[1...])) } }
@@ -124,47 +125,58 @@ extension CommandContext {
       index += 2
     }
     // One call looks at a bounded number of keys however large COUNT is.
-    let page = try page(cursor, Int(min(count, 65_536)))
+    let database = UInt8(truncatingIfNeeded: database)
+    let position = keyspace.cursors.position(cursor, database: database, isOrdered: engine.isOrdered)
+    let page = try page(position, Int(min(count, 65_536)))
     let found = page.keys.filter { key, expiry in
       typeMatches && isVisible(key, expiry) && (pattern.map { Glob.matches($0, key.dropFirst()) } ?? true)
     }
     require(keyspace.lastSubmitted)
     reply.array(2)
-    reply.bulk(String(page.next))
+    reply.bulk(String(keyspace.cursors.number(page.next)))
     reply.array(found.count)
     for (key, _) in found { key.withUnsafeBytes { reply.bulk(UnsafeRawBufferPointer(rebasing: $0[1...])) } }
   }
 
   mutating func randomKey() throws(CommandError) {
+    guard mayWait || engine.listsFromMemory else { throw .notCached }
     require(keyspace.lastSubmitted)
-    guard keyspace.size(database).keys > 0 else { return reply.null() }
+    if let size = keyspace.size(database), size.keys == 0 { return reply.null() }
+    let prefix = UInt8(truncatingIfNeeded: database)
     for _ in 0..<64 {
-      guard let key = engine.randomKey(), key.first == UInt8(truncatingIfNeeded: database) else { continue }
+      let some: [UInt8]?
+      do { some = try engine.randomKey(prefix: prefix) } catch { throw .engine(error) }
+      guard let key = some else { return reply.null() }
+      guard key.first == prefix else { continue }
       let found: Found? = try key.span.bytes.withUnsafeBytes { (bytes) throws(CommandError) in try peek(bytes) }
       if found != nil { return key.withUnsafeBytes { reply.bulk(UnsafeRawBufferPointer(rebasing: $0[1...])) } }
     }
     // Few keys of this database among many of others: the first live one after a random place, once around. That may be long.
     guard mayWait else { throw .notCached }
-    let start = UInt64.random(in: .min ... .max)
-    var cursor = start
-    var wrapped = false
-    repeat {
-      let page = try page(cursor, 512)
-      if let (key, _) = page.keys.first(where: { isVisible($0.key, $0.expiry) }) {
-        return key.withUnsafeBytes { reply.bulk(UnsafeRawBufferPointer(rebasing: $0[1...])) }
+    var positions = !engine.isOrdered ? [ScanPosition.hash(.random(in: 1 ... .max)), .start] : [.start]
+    while var position = positions.first {
+      positions.removeFirst()
+      while position != .end {
+        let page = try page(position, 512)
+        if let (key, _) = page.keys.first(where: { isVisible($0.key, $0.expiry) }) {
+          return key.withUnsafeBytes { reply.bulk(UnsafeRawBufferPointer(rebasing: $0[1...])) }
+        }
+        position = page.next
       }
-      cursor = page.next
-      if cursor == 0 {
-        guard !wrapped else { break }
-        wrapped = true
-      }
-    } while !wrapped || cursor < start
+    }
     reply.null()
   }
 
-  mutating func databaseSize() {
+  mutating func databaseSize() throws(CommandError) {
+    if let size = keyspace.size(database) {
+      require(keyspace.lastSubmitted)
+      return reply.integer(size.keys)
+    }
+    guard mayWait else { throw .notCached }
+    let size: (keys: Int, expires: Int)
+    do { size = try keyspace.countedSize(database) } catch { throw .engine(error) }
     require(keyspace.lastSubmitted)
-    reply.integer(keyspace.size(database).keys)
+    reply.integer(size.keys)
   }
 
   mutating func flush(_ call: Invocation, _ database: Int?) throws(CommandError) {

@@ -121,20 +121,30 @@ extension ClientHandler {
     resume()
   }
 
-  /// Runs something that waits for the disk on a disk thread, and replies with what it answers.
+  /// Runs something that waits for the disk on a disk thread, and replies OK or with its error.
   func offload(_ work: @escaping @Sendable () throws(EngineError) -> Void) {
+    offload(work) { handler, _ in handler.context.reply.ok() }
+  }
+
+  /// Runs something that waits for the disk on a disk thread, then `reply` on the loop with what it answers; its error is the reply otherwise.
+  func offload<Answer: Sendable>(
+    _ work: @escaping @Sendable () throws(EngineError) -> Answer, _ reply: @escaping @Sendable (ClientHandler, Answer) -> Void
+  ) {
     guard let channelContext else { return }
     isOffloaded = true
     let loop = channelContext.eventLoop
     let bound = NIOLoopBound(self, eventLoop: loop)
     server.pool.submit { state in
       guard case .active = state else { return }
-      var failure: EngineError?
-      do throws(EngineError) { try work() } catch { failure = error }
-      loop.execute { [failure] in
+      let result: Result<Answer, EngineError>
+      do throws(EngineError) { result = .success(try work()) } catch { result = .failure(error) }
+      loop.execute {
         let handler = bound.value
         handler.isOffloaded = false
-        if let failure { handler.replyError(failure.replyText) } else { handler.context.reply.ok() }
+        switch result {
+        case .success(let answer): reply(handler, answer)
+        case .failure(let error): handler.replyError(error.replyText)
+        }
         handler.resume()
       }
     }

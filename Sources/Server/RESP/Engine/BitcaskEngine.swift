@@ -51,8 +51,8 @@ public final class BitcaskEngine: KeyValueEngine {
     return .absent(asOf: last)
   }
 
-  /// See ``KeyValueEngine/put(_:_:expiry:)``.
-  public func put(_ key: RawSpan, _ value: RawSpan, expiry: UInt64) throws(EngineError) -> WriteOutcome {
+  /// See ``KeyValueEngine/put(_:_:expiry:wantsPrevious:)``.
+  public func put(_ key: RawSpan, _ value: RawSpan, expiry: UInt64, wantsPrevious: Bool) throws(EngineError) -> WriteOutcome {
     do {
       let placed = try store.place(key, value, expiry: expiry)
       return WriteOutcome(sequence: placed.sequence, previous: Previous(expiry: placed.previousExpiry))
@@ -70,8 +70,8 @@ public final class BitcaskEngine: KeyValueEngine {
     } catch { throw EngineError(error) }
   }
 
-  /// See ``KeyValueEngine/submit(_:)``.
-  public func submit(_ mutations: [Mutation]) throws(EngineError) -> BatchOutcome {
+  /// See ``KeyValueEngine/submit(_:wantsPrevious:)``.
+  public func submit(_ mutations: [Mutation], wantsPrevious: Bool) throws(EngineError) -> BatchOutcome {
     do throws(BitcaskError) {
       var batch: [StrataBitcask.Mutation] = []
       batch.reserveCapacity(mutations.count)
@@ -102,6 +102,9 @@ public final class BitcaskEngine: KeyValueEngine {
     return Previous(expiry: try store.probe(key.span.bytes))
   }
 
+  /// See ``KeyValueEngine/removeAll(_:)``.
+  public func removeAll(_ prefixes: ClosedRange<UInt8>) throws(EngineError) -> UInt64? { nil }
+
   /// See ``KeyValueEngine/hasRoom``.
   public var hasRoom: Bool { store.hasRoom }
 
@@ -118,19 +121,33 @@ public final class BitcaskEngine: KeyValueEngine {
     store.whenAcknowledged(sequence) { error in callback(error.map { EngineError($0) }) }
   }
 
-  /// See ``KeyValueEngine/scan(from:count:)``.
-  public func scan(from cursor: UInt64, count: Int) throws(EngineError) -> ScanPage {
+  /// See ``KeyValueEngine/isOrdered``.
+  public var isOrdered: Bool { false }
+
+  /// See ``KeyValueEngine/listsFromMemory``.
+  public var listsFromMemory: Bool { true }
+
+  /// See ``KeyValueEngine/scan(from:prefix:count:)``.
+  public func scan(from position: ScanPosition, prefix: UInt8?, count: Int) throws(EngineError) -> ScanPage {
+    let cursor: UInt64
+    switch position {
+    case .start, .key: cursor = 0
+    case .hash(let hash): cursor = hash
+    case .end: return ScanPage(keys: [], next: .end)
+    }
     do {
       let (keys, next) = try store.entries(from: cursor, count: count)
-      return ScanPage(keys: keys, next: next)
+      return ScanPage(keys: keys, next: next == 0 ? .end : .hash(next))
     } catch { throw EngineError(error) }
   }
 
-  /// See ``KeyValueEngine/randomKey()``.
-  public func randomKey() -> [UInt8]? { try? store.randomKey() }
+  /// See ``KeyValueEngine/randomKey(prefix:)``.
+  public func randomKey(prefix: UInt8?) throws(EngineError) -> [UInt8]? {
+    do { return try store.randomKey() } catch { throw EngineError(error) }
+  }
 
-  /// See ``KeyValueEngine/count``.
-  public var count: Int { store.count }
+  /// See ``KeyValueEngine/census(prefix:)``.
+  public func census(prefix: UInt8?) throws(EngineError) -> any KeyCensus { ScanningCensus(self, prefix: prefix) }
 
   /// See ``KeyValueEngine/statistics``.
   public var statistics: [(name: String, value: String)] {

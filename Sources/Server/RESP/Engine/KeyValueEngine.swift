@@ -20,15 +20,22 @@ public protocol KeyValueEngine: Sendable {
   /// Like ``read(_:onlyIfCached:_:)`` without the value, so that an engine whose index knows the answer need not touch the record.
   func peek(_ key: RawSpan, onlyIfCached: Bool) throws(EngineError) -> ReadOutcome
 
-  /// Stores a value. Ordered and visible on return, durable later; never waits for the disk. `previous` in the answer says what the key
-  /// held before, expired or not. Writers are serialized by the server: no two of these calls overlap.
-  func put(_ key: RawSpan, _ value: RawSpan, expiry: UInt64) throws(EngineError) -> WriteOutcome
+  /// Stores a value. Ordered and visible on return, durable later; never waits for the disk. Writers are serialized by the server: no two of
+  /// these calls overlap.
+  /// - Parameter wantsPrevious: whether `previous` in the answer should say what the key held before, expired or not, where memory tells;
+  ///   it may be ``Previous/unknown`` all the same.
+  func put(_ key: RawSpan, _ value: RawSpan, expiry: UInt64, wantsPrevious: Bool) throws(EngineError) -> WriteOutcome
 
-  /// Removes a key. Removing an absent key writes nothing and answers the sequence that made it absent.
+  /// Removes a key. Removing a key known to be absent writes nothing and answers the sequence that made it absent.
   func delete(_ key: RawSpan) throws(EngineError) -> WriteOutcome
 
-  /// Applies several changes, all or none, as ``put(_:_:expiry:)`` and ``delete(_:)`` would one after the other; `previous` comes back per mutation.
-  func submit(_ mutations: [Mutation]) throws(EngineError) -> BatchOutcome
+  /// Applies several changes, all or none, as ``put(_:_:expiry:wantsPrevious:)`` and ``delete(_:)`` would one after the other; `previous` comes back
+  /// per mutation.
+  func submit(_ mutations: [Mutation], wantsPrevious: Bool) throws(EngineError) -> BatchOutcome
+
+  /// Removes every key whose first byte is in `prefixes` by one write, whatever their number; `nil` from an engine that can only remove keys one by
+  /// one. Never waits for the disk.
+  func removeAll(_ prefixes: ClosedRange<UInt8>) throws(EngineError) -> UInt64?
 
   /// False while more writes would exceed the engine's bound on bytes not yet written, or need something prepared on disk first. Writers
   /// then wait for ``whenRoom(forBytes:_:)``; a write that is made all the same may throw `.noRoom`.
@@ -44,15 +51,22 @@ public protocol KeyValueEngine: Sendable {
   /// will be. The callback must be cheap.
   func whenAcknowledged(_ sequence: UInt64, _ callback: @escaping @Sendable (EngineError?) -> Void)
 
-  /// Up to about `count` keys from `cursor`, a position in the order of a 64-bit hash; `next` is 0 when the scan is over. Every key present
-  /// during the whole of a scan is returned exactly once. From memory only.
-  func scan(from cursor: UInt64, count: Int) throws(EngineError) -> ScanPage
+  /// Whether keys come in the order of their bytes in scans; else in that of a hash.
+  var isOrdered: Bool { get }
 
-  /// Some key, every present one possible; `nil` for an empty store.
-  func randomKey() -> [UInt8]?
+  /// Whether ``scan(from:prefix:count:)`` and ``randomKey(prefix:)`` answer from memory. Where not, they may wait for the disk.
+  var listsFromMemory: Bool { get }
 
-  /// How many keys are present, expired ones that are not yet removed included.
-  var count: Int { get }
+  /// Up to about `count` keys from a position on, in the engine's order; those with another first byte than `prefix` may be left out. Every key
+  /// present during the whole of a scan is returned exactly once.
+  func scan(from position: ScanPosition, prefix: UInt8?, count: Int) throws(EngineError) -> ScanPage
+
+  /// Some key, every present one with this first byte possible, others too; `nil` where there is none.
+  func randomKey(prefix: UInt8?) throws(EngineError) -> [UInt8]?
+
+  /// A count of the keys with this first byte as of this call, expired ones that are not yet removed included; made later, when it is run. The call
+  /// itself waits for nothing.
+  func census(prefix: UInt8?) throws(EngineError) -> any KeyCensus
 
   /// Named figures for `INFO` and metrics, true at the time of the call.
   var statistics: [(name: String, value: String)] { get }
@@ -79,6 +93,8 @@ public enum ReadOutcome: Sendable, Hashable {
 
 /// What a key held before a write.
 public enum Previous: Sendable, Hashable {
+  /// Memory does not tell, or nobody asked.
+  case unknown
   /// No record.
   case absent
   /// A record, expired or not; `expires` tells whether it had an expiry.
@@ -121,17 +137,77 @@ public enum Mutation: Sendable, Hashable {
   case delete(key: [UInt8])
 }
 
+/// A place in a scan.
+public enum ScanPosition: Sendable, Hashable {
+  /// Before all keys.
+  case start
+  /// In the order of a 64-bit hash, which is not 0.
+  case hash(UInt64)
+  /// In the order of the keys: before this one, present or not.
+  case key([UInt8])
+  /// Behind all keys.
+  case end
+}
+
 /// A piece of a scan.
 public struct ScanPage: Sendable {
   /// Keys with their expiry (Unix milliseconds, 0 for none).
   public var keys: [(key: [UInt8], expiry: UInt64)]
-  /// Where to go on; 0 at the end.
-  public var next: UInt64
+  /// Where to go on.
+  public var next: ScanPosition
 
   /// Memberwise.
-  public init(keys: [(key: [UInt8], expiry: UInt64)], next: UInt64) {
+  public init(keys: [(key: [UInt8], expiry: UInt64)], next: ScanPosition) {
     self.keys = keys
     self.next = next
+  }
+}
+
+/// A count of keys as of one moment, still to be made.
+public protocol KeyCensus: AnyObject {
+  /// Counts. May wait for the disk, and takes time in proportion to the number of keys.
+  func run() throws(EngineError) -> KeyCounts
+}
+
+/// How many keys there are by first byte, and how many of them have an expiry.
+public struct KeyCounts: Sendable, Hashable {
+  /// Keys by first byte.
+  public private(set) var keys = [Int](repeating: 0, count: 256)
+  /// Keys with an expiry by first byte.
+  public private(set) var expiring = [Int](repeating: 0, count: 256)
+
+  /// None.
+  public init() {}
+
+  /// Counts one key; the empty one is nobody's.
+  public mutating func add(_ first: UInt8?, expires: Bool) {
+    guard let first else { return }
+    keys[Int(first)] += 1
+    if expires { expiring[Int(first)] += 1 }
+  }
+}
+
+/// The census of an engine whose scan answers from memory and that nobody writes to meanwhile.
+public final class ScanningCensus: KeyCensus {
+  private let engine: any KeyValueEngine
+  private let prefix: UInt8?
+
+  /// Will scan `engine`.
+  public init(_ engine: any KeyValueEngine, prefix: UInt8?) {
+    self.engine = engine
+    self.prefix = prefix
+  }
+
+  /// See ``KeyCensus/run()``.
+  public func run() throws(EngineError) -> KeyCounts {
+    var counts = KeyCounts()
+    var position = ScanPosition.start
+    while position != .end {
+      let page = try engine.scan(from: position, prefix: prefix, count: 4096)
+      for (key, expiry) in page.keys { counts.add(key.first, expires: expiry != 0) }
+      position = page.next
+    }
+    return counts
   }
 }
 

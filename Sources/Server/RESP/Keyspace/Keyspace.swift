@@ -15,35 +15,31 @@ final class Keyspace: Sendable {
   let cache: RecordCache
   /// Serializes writers, and readers of several keys against them.
   let lock = NIOLock()
-  // Guarded by `lock`: the exact number of keys, and of keys with an expiry, per database.
-  private nonisolated(unsafe) let counts: UnsafeMutablePointer<Int>
+  // Guarded by `lock`.
+  private nonisolated(unsafe) var sizes = DatabaseSizes()
+  // Guarded by `lock`.
+  private nonisolated(unsafe) var expiries = ExpirySightings()
+  /// Numbers for places in scans.
+  let cursors = ScanCursors()
   private let submitted = Atomic<UInt64>(0)
   private let expiredKeys = Atomic<Int>(0)
   private let writes = Atomic<Int>(0)
   private let synced = Atomic<UInt64>(0)
 
-  /// Counts the keys of each database by iterating them, which takes the engine's memory only.
+  /// Counts the keys of each database where that takes the engine's memory only; else they are counted when somebody asks.
   init(engine: any KeyValueEngine, cacheBytes: Int = 0, clock: @escaping @Sendable () -> UInt64) throws(EngineError) {
     cache = RecordCache(bytes: cacheBytes)
     self.engine = engine
     self.clock = clock
-    counts = .allocate(capacity: Self.databases * 2)
-    counts.initialize(repeating: 0, count: Self.databases * 2)
     submitted.store(engine.acknowledgedSequence, ordering: .relaxed)
     synced.store(clock() / 1000, ordering: .relaxed)
-    var cursor: UInt64 = 0
-    repeat {
-      let page = try engine.scan(from: cursor, count: 4096)
-      for (key, expiry) in page.keys {
-        guard let database = key.first, database < Self.databases else { continue }
-        counts[Int(database)] += 1
-        if expiry != 0 { counts[Self.databases + Int(database)] += 1 }
-      }
-      cursor = page.next
-    } while cursor != 0
+    guard engine.listsFromMemory else { return }
+    let numbers = (0..<Self.databases).map { sizes.begin($0) }
+    let counts = try engine.census(prefix: nil).run()
+    for database in 0..<Self.databases {
+      sizes.end(database, numbers[database], keys: counts.keys[database], expires: counts.expiring[database])
+    }
   }
-
-  deinit { counts.deallocate() }
 
   /// The last sequence handed out to a write of this server; what has been listed or counted is no newer.
   var lastSubmitted: UInt64 { submitted.load(ordering: .acquiring) }
@@ -54,9 +50,24 @@ final class Keyspace: Sendable {
   /// When the last explicit sync ended, Unix seconds.
   var lastSync: UInt64 { synced.load(ordering: .relaxed) }
 
-  /// Keys and keys with an expiry of one database.
-  func size(_ database: Int) -> (keys: Int, expires: Int) {
-    lock.withLock { (counts[database], counts[Self.databases + database]) }
+  /// Keys and keys with an expiry of one database; `nil` where they have to be counted first.
+  func size(_ database: Int) -> (keys: Int, expires: Int)? { lock.withLock { sizes.size(database) } }
+
+  /// Keys and keys with an expiry of one database at a moment during the call. May wait for the disk.
+  func countedSize(_ database: Int) throws(EngineError) -> (keys: Int, expires: Int) {
+    if let known = size(database) { return known }
+    let (number, census) = try beginCensus(database)
+    let counts = try census.run()
+    let (keys, expires) = (counts.keys[database], counts.expiring[database])
+    lock.withLock { sizes.end(database, number, keys: keys, expires: expires) }
+    return (keys, expires)
+  }
+
+  private func beginCensus(_ database: Int) throws(EngineError) -> (number: UInt64, any KeyCensus) {
+    lock.lock()
+    defer { lock.unlock() }
+    let census = try engine.census(prefix: UInt8(database))
+    return (sizes.begin(database), census)
   }
 
   // MARK: reads
@@ -89,9 +100,9 @@ final class Keyspace: Sendable {
   // MARK: writes; the caller holds `lock`
 
   func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, expiry: UInt64) throws(EngineError) -> UInt64 {
-    let outcome = try engine.put(key.bytes, value.bytes, expiry: expiry)
+    let outcome = try engine.put(key.bytes, value.bytes, expiry: expiry, wantsPrevious: sizes.wantsPrevious(key.first))
     cache.forget(key)
-    count(key.first, outcome.previous, stored: true, expires: expiry != 0)
+    note(key.first, outcome.previous, stored: true, expires: expiry != 0)
     advance(outcome.sequence)
     return outcome.sequence
   }
@@ -101,13 +112,14 @@ final class Keyspace: Sendable {
     let outcome = try engine.delete(key.bytes)
     cache.forget(key)
     guard outcome.previous != .absent else { return outcome.sequence }
-    count(key.first, outcome.previous, stored: false, expires: false)
+    note(key.first, outcome.previous, stored: false, expires: false)
     advance(outcome.sequence)
     return outcome.sequence
   }
 
   func submit(_ mutations: [Mutation]) throws(EngineError) -> UInt64 {
-    let outcome = try engine.submit(mutations)
+    let wantsPrevious = (0..<UInt8(Self.databases)).contains { sizes.wantsPrevious($0) }
+    let outcome = try engine.submit(mutations, wantsPrevious: wantsPrevious)
     for mutation in mutations {
       switch mutation {
       case .put(let key, _, _), .delete(let key): key.withUnsafeBytes { cache.forget($0) }
@@ -115,25 +127,18 @@ final class Keyspace: Sendable {
     }
     for (mutation, previous) in zip(mutations, outcome.previous) {
       switch mutation {
-      case .put(let key, _, let expiry): count(key.first, previous, stored: true, expires: expiry != 0)
-      case .delete(let key): count(key.first, previous, stored: false, expires: false)
+      case .put(let key, _, let expiry): note(key.first, previous, stored: true, expires: expiry != 0)
+      case .delete(let key): note(key.first, previous, stored: false, expires: false)
       }
     }
     advance(outcome.sequence)
     return outcome.sequence
   }
 
-  /// Keeps the counts. A key without a database, which another tool may have stored, is nobody's.
-  private func count(_ prefix: UInt8?, _ previous: Previous, stored: Bool, expires: Bool) {
-    guard let database = prefix.map(Int.init), database < Self.databases else { return }
-    if case .present(let had) = previous {
-      counts[database] -= 1
-      if had { counts[Self.databases + database] -= 1 }
-    }
-    if stored {
-      counts[database] += 1
-      if expires { counts[Self.databases + database] += 1 }
-    }
+  /// Keeps the sizes, and whether anything may expire.
+  private func note(_ prefix: UInt8?, _ previous: Previous, stored: Bool, expires: Bool) {
+    sizes.note(prefix, previous, stored: stored, expires: expires)
+    if expires { expiries.note() }
   }
 
   private func advance(_ sequence: UInt64) {
@@ -170,28 +175,38 @@ final class Keyspace: Sendable {
     let error = Mutex<EngineError?>(nil)
   }
 
-  /// Removes every key of one database, or of all, in bounded batches; returns the last sequence. Other commands go on between two
-  /// batches; a key written meanwhile may be removed too.
+  /// Removes every key of one database, or of all, by one write where the engine can, else in bounded batches; returns the last sequence. Other
+  /// commands go on between two batches; a key written meanwhile may be removed too.
   func flush(_ database: Int?) throws(EngineError) -> UInt64 {
-    var cursor: UInt64 = 0
-    repeat {
-      let page = try engine.scan(from: cursor, count: 1024)
-      let doomed = page.keys.lazy.filter { key, _ in database.map { key.first == UInt8($0) } ?? true }
+    let databases = database.map { $0...$0 } ?? 0...(Self.databases - 1)
+    if let sequence = try whenThereIsRoom({ () throws(EngineError) in try removeAll(databases) }) { return sequence }
+    var position = ScanPosition.start
+    while position != .end {
+      let page = try engine.scan(from: position, prefix: database.map { UInt8($0) }, count: 1024)
+      let doomed = page.keys.filter { key, _ in database.map { key.first == UInt8($0) } ?? true }
       let mutations = doomed.map { Mutation.delete(key: $0.key) }
-      try remove(Array(mutations))
-      cursor = page.next
-    } while cursor != 0
+      if !mutations.isEmpty { _ = try whenThereIsRoom { () throws(EngineError) in try submit(mutations) } }
+      position = page.next
+    }
     return lastSubmitted
   }
 
-  /// Removes keys in one batch, after waiting for room where it must.
-  private func remove(_ mutations: [Mutation]) throws(EngineError) {
-    while !mutations.isEmpty {
+  /// Removes the keys of some databases by one write; `nil` where the engine cannot. The caller holds `lock`.
+  private func removeAll(_ databases: ClosedRange<Int>) throws(EngineError) -> UInt64? {
+    guard let sequence = try engine.removeAll(UInt8(databases.lowerBound)...UInt8(databases.upperBound)) else { return nil }
+    cache.forgetAll()
+    for database in databases { sizes.clear(database) }
+    advance(sequence)
+    return sequence
+  }
+
+  /// Runs a write with the lock held, again after waiting for room where it must.
+  private func whenThereIsRoom<Result>(_ write: () throws(EngineError) -> Result) throws(EngineError) -> Result {
+    while true {
       do throws(EngineError) {
         lock.lock()
         defer { lock.unlock() }
-        _ = try submit(mutations)
-        return
+        return try write()
       } catch {
         guard error.kind == .noRoom else { throw error }
       }
@@ -199,33 +214,67 @@ final class Keyspace: Sendable {
     }
   }
 
-  /// One turn of active expiry: looks at up to `pages` pages of keys from `cursor` and removes those whose time has come. Returns where
-  /// the next turn goes on. Does nothing while no key has an expiry.
-  func expireSome(from cursor: UInt64, pages: Int) throws(EngineError) -> UInt64 {
-    let due = lock.withLock { (0..<Self.databases).contains { counts[Self.databases + $0] > 0 } }
-    guard due else { return 0 }
-    var cursor = cursor
-    for _ in 0..<pages {
-      guard engine.hasRoom else { return cursor }
-      let page = try engine.scan(from: cursor, count: 512)
-      let now = clock()
-      for (key, expiry) in page.keys where expiry != 0 && expiry <= now { try expire(key, now) }
-      cursor = page.next
-      if cursor == 0 { return 0 }
+  /// One turn of active expiry: looks at up to `pages` pages of keys from a position and removes those whose time has come. Returns where
+  /// the next turn goes on. Does nothing while no key has an expiry. May wait for the disk.
+  func expireSome(from position: ScanPosition, pages: Int) throws(EngineError) -> ScanPosition {
+    let due = lock.withLock {
+      expiries.arePossible && (0..<Self.databases).contains { sizes.size($0).map { $0.expires > 0 } ?? true }
     }
-    return cursor
+    guard due else { return .start }
+    var position = position
+    for _ in 0..<pages {
+      guard engine.hasRoom else { return position }
+      if position == .start { lock.withLock { expiries.beginPass() } }
+      let page = try engine.scan(from: position, prefix: nil, count: 512)
+      let now = clock()
+      var sees = false
+      for (key, expiry) in page.keys where expiry != 0 {
+        sees = true
+        if expiry <= now { try expire(key, now) }
+      }
+      position = page.next == .end ? .start : page.next
+      lock.withLock {
+        if sees { expiries.note() }
+        if position == .start { expiries.endPass() }
+      }
+      if position == .start { return .start }
+    }
+    return position
   }
 
+  /// Removes a key if its time has come.
   private func expire(_ key: [UInt8], _ now: UInt64) throws(EngineError) {
+    // A record that the scan did not leave in memory is brought there before the lock is taken.
+    for _ in 0..<4 {
+      if try expireCached(key, now) { return }
+      _ = try engine.peek(key.span.bytes, onlyIfCached: false)
+    }
+  }
+
+  /// False where the record is not in memory.
+  private func expireCached(_ key: [UInt8], _ now: UInt64) throws(EngineError) -> Bool {
     lock.lock()
     defer { lock.unlock() }
     // Read again under the lock: the key may have been written since the scan saw it.
-    guard case .found(let expiry, _) = try engine.peek(key.span.bytes, onlyIfCached: true), expiry != 0, expiry <= now else { return }
-    let outcome = try engine.delete(key.span.bytes)
+    let outcome = try engine.peek(key.span.bytes, onlyIfCached: true)
+    if outcome == .notCached { return false }
+    guard case .found(let expiry, _) = outcome, expiry != 0, expiry <= now else { return true }
+    let removed = try engine.delete(key.span.bytes)
     key.withUnsafeBytes { cache.forget($0) }
-    guard outcome.previous != .absent else { return }
-    count(key.first, outcome.previous, stored: false, expires: false)
-    advance(outcome.sequence)
+    guard removed.previous != .absent else { return true }
+    note(key.first, removed.previous, stored: false, expires: false)
+    advance(removed.sequence)
     expiredKeys.add(1, ordering: .relaxed)
+    return true
   }
+}
+
+/// Whether any key may have an expiry: not after a pass over all keys has seen none and none was written since it began.
+struct ExpirySightings {
+  private(set) var arePossible = true
+  private var sinceBegin = true
+
+  mutating func note() { (arePossible, sinceBegin) = (true, true) }
+  mutating func beginPass() { sinceBegin = false }
+  mutating func endPass() { arePossible = sinceBegin }
 }

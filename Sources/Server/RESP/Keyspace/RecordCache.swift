@@ -121,6 +121,16 @@ final class RecordCache: Sendable {
     stripe.used += size
   }
 
+  /// Many keys were removed in the engine.
+  func forgetAll() {
+    for stripe in shards {
+      stripe.lock.lock()
+      defer { stripe.lock.unlock() }
+      stripe.version &+= 1
+      for index in 0..<stripe.count { stripe.drop(index) }
+    }
+  }
+
   /// A key was written or removed in the engine.
   @inline(__always)
   func forget(_ key: UnsafeRawBufferPointer) {

@@ -7,7 +7,7 @@ final class ExpiryCycle: Sendable {
   private static let pages = 16
 
   private let state: ServerState
-  private let cursor = Atomic<UInt64>(0)
+  private let position = Mutex(ScanPosition.start)
   private let isRunning = Atomic<Bool>(false)
 
   init(state: ServerState) { self.state = state }
@@ -19,7 +19,8 @@ final class ExpiryCycle: Sendable {
       defer { isRunning.store(false, ordering: .releasing) }
       guard case .active = pool else { return }
       do {
-        cursor.store(try state.keyspace.expireSome(from: cursor.load(ordering: .relaxed), pages: Self.pages), ordering: .relaxed)
+        let next = try state.keyspace.expireSome(from: position.withLock { $0 }, pages: Self.pages)
+        position.withLock { $0 = next }
       } catch {
         // A store that cannot write says so to every client that tries; expired keys stay absent without their removal.
         state.logger.debug("active expiry stopped", metadata: ["reason": "\(error)"])

@@ -28,7 +28,6 @@ final class Scheduler: Sendable {
     var quietUntil: UInt64 = 0
     var stepped: [any LSMJob] = []
     var isHeld = false
-    var waiters: [@Sendable () -> Void] = []
     var paidUntil: UInt64 = 0
   }
 
@@ -91,23 +90,8 @@ final class Scheduler: Sendable {
 
   /// Something that somebody may wait for has happened.
   func announceProgress() {
-    let waiters = state.withLock { state in
-      state.progress += 1
-      defer { state.waiters = [] }
-      return state.waiters
-    }
+    state.withLock { $0.progress += 1 }
     state.broadcast(Self.progressed)
-    for waiter in waiters { waiter() }
-  }
-
-  /// Calls `body` at the next progress.
-  func whenProgress(_ body: @escaping @Sendable () -> Void) {
-    let now = state.withLock { state in
-      if state.isStopping { return true }
-      state.waiters.append(body)
-      return false
-    }
-    if now { body() }
   }
 
   /// The count of what has happened; see ``wait(after:)``.

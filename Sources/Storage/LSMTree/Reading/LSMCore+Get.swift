@@ -27,6 +27,36 @@ extension LSMCore {
     return merged.withUnsafeBytes { body($0) }
   }
 
+  /// Passes the newest value of `key` to `body`, and says which version made what it found.
+  ///
+  /// As ``withValue(_:_:at:_:)`` in cost; with `onlyIfCached` it never waits for the disk.
+  func read(
+    _ key: UnsafeRawBufferPointer, _ keyspace: Keyspace, at sequence: UInt64?, onlyIfCached: Bool, _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(LSMError) -> ReadAnswer {
+    let slot = epochs.enter()
+    defer { epochs.leave(slot) }
+    var lookup = PointLookup(onlyIfCached: onlyIfCached)
+    let version = keyspace.pinned
+    // After the version is pinned: see `Version`.
+    let visible = sequence ?? ring.visible
+    var failure: LSMError?
+    version._withUnsafeGuaranteedRef { version in failure = search(version, key, visible, keyspace, &lookup) }
+    if let failure { throw failure }
+    if lookup.state == .notCached { return .notCached }
+    if let newest = lookup.operands.first {
+      let merged = try fold(&lookup, key, keyspace)
+      merged.withUnsafeBytes { body($0) }
+      return .found(version: newest.sequence)
+    }
+    switch lookup.state {
+    case .value:
+      body(lookup.value)
+      return .found(version: lookup.trailer.sequence)
+    case .deletion: return .absent(asOf: lookup.trailer.sequence)
+    case .open, .notCached: return .absent(asOf: lookup.coveringSequence)
+    }
+  }
+
   /// Asks the sources from the newest to the oldest until one settles the search: each holds only versions of the key older than those before.
   @inline(__always)
   private func search(

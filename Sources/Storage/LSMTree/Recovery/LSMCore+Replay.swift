@@ -28,7 +28,9 @@ extension LSMCore {
       throw LSMError(error)
     } catch { throw .corruptLog(reason: "\(error)") }
     commit.withLock { $0.lastLog = max($0.lastLog, log.lastSequence) }
-    ring.reset(visible: commit.withLock { $0.lastSequence })
+    let last = commit.withLock { $0.lastSequence }
+    ring.reset(visible: last)
+    log.begin(mark: last)
   }
 
   private func apply(

@@ -26,6 +26,8 @@ public struct WriteOptions: Sendable, Hashable {
   public var skipsLog: Bool
   /// Throws `.busy` where the write would have to wait for background work.
   public var noStall: Bool
+  /// Nothing may be waited for, delays included: for what runs on event loops.
+  var isSubmission = false
 
   public init(durability: Durability? = nil, skipsLog: Bool = false, noStall: Bool = false) {
     self.durability = durability

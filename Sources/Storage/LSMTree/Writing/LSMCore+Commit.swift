@@ -13,6 +13,16 @@ struct Reservation {
   var ticket: CommitTicket?
 }
 
+/// What a write lacks before it can be ordered.
+enum Shortage {
+  /// A place in the order of publication.
+  case place
+  /// Room in a memtable of the keyspace.
+  case memtable(Keyspace)
+  /// Room in the log for a record of so many bytes.
+  case log(Int)
+}
+
 extension LSMCore {
   /// A write of one entry: the path without a batch.
   func writeOne(
@@ -32,22 +42,31 @@ extension LSMCore {
       while true {
         try admit(bytes: length, keyspace, options)
         var memtable: Memtable?
+        var shortage = Shortage.place
         let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
           try state.checkOpen()
           if state.loggedBytes >= state.nextLogCheck { relieve(&state) }
-          guard ring.hasRoom, try reserve(keyspace, bound, 1, &state) else { return nil }
+          guard ring.hasRoom else { return nil }
+          guard try reserve(keyspace, bound, 1, &state) else {
+            shortage = .memtable(keyspace)
+            return nil
+          }
           memtable = keyspace.active
           do throws(LSMError) {
-            let reservation = try order(record, count: 1, version: nil, options, &state)
-            keyspace.note(reservation)
-            return reservation
+            if let reservation = try order(record, count: 1, version: nil, options, &state) {
+              keyspace.note(reservation)
+              return reservation
+            }
+            shortage = .log(length)
+            keyspace.active.cancel(bound, entries: 1)
+            return nil
           } catch {
             keyspace.active.cancel(bound, entries: 1)
             throw error
           }
         }
         guard let reservation, let memtable else {
-          try waitForRoom(keyspace, options)
+          try wait(for: shortage, options)
           continue
         }
         if kind == .rangeDeletion {
@@ -89,7 +108,7 @@ extension LSMCore {
     while true {
       try admit(bytes: record.count, shares[0].keyspace ?? defaultKeyspace, options)
       var memtables: [Memtable] = []
-      var blocked: Keyspace?
+      var shortage = Shortage.place
       let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
         try state.checkOpen()
         if state.loggedBytes >= state.nextLogCheck { relieve(&state) }
@@ -102,13 +121,17 @@ extension LSMCore {
           for share in shares {
             let keyspace = share.keyspace ?? defaultKeyspace
             guard try reserve(keyspace, share.bytes, share.entries, &state) else {
-              blocked = keyspace
+              shortage = .memtable(keyspace)
               undo()
               return nil
             }
             memtables.append(keyspace.active)
           }
-          let reservation = try order(record, count: count, version: version, options, &state)
+          guard let reservation = try order(record, count: count, version: version, options, &state) else {
+            shortage = .log(record.count)
+            undo()
+            return nil
+          }
           for share in shares { (share.keyspace ?? defaultKeyspace).note(reservation) }
           return reservation
         } catch {
@@ -117,7 +140,7 @@ extension LSMCore {
         }
       }
       guard let reservation else {
-        try waitForRoom(blocked ?? defaultKeyspace, options)
+        try wait(for: shortage, options)
         continue
       }
       apply(record, reservation, shares, memtables)
@@ -198,10 +221,10 @@ extension LSMCore {
     }
   }
 
-  /// Gives the record its sequences and its places in the log and in the order of publication.
+  /// Gives the record its sequences and its places in the log and in the order of publication; `nil` where the log has no room for it.
   private func order(
     _ record: UnsafeMutableRawBufferPointer, count: Int, version: UInt64?, _ options: WriteOptions, _ state: inout CommitState
-  ) throws(LSMError) -> Reservation {
+  ) throws(LSMError) -> Reservation? {
     let next = state.lastSequence + UInt64(count)
     let last = version ?? next
     guard last >= next, last <= Trailer.maxSequence else { throw .versionOutOfOrder(given: last, atLeast: next) }
@@ -211,7 +234,8 @@ extension LSMCore {
     if !options.skipsLog {
       do throws(WALError) {
         let taken = try log.order(
-          kind: BatchFormat.logKind, UnsafeRawBufferPointer(record), durability: options.durability ?? self.options.durability)
+          kind: BatchFormat.logKind, UnsafeRawBufferPointer(record), durability: options.durability ?? self.options.durability, mark: last)
+        guard let taken else { return nil }
         ticket = taken
         state.lastLogged = last
         state.lastLog = taken.last

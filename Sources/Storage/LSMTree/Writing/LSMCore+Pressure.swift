@@ -1,4 +1,5 @@
 import StrataJobs
+import StrataWriteAheadLog
 
 /// How much writes are held back.
 public enum WritePressure: Sendable, Hashable {
@@ -14,7 +15,9 @@ public enum WritePressure: Sendable, Hashable {
 
 extension LSMCore {
   private static let stopBit: UInt64 = 1 << 8
-  private static let reasons: [PressureReason] = [.memtables, .levelZero, .compactionDebt, .noSpace, .memory]
+  private static let reasons: [PressureReason] = [.memtables, .levelZero, .compactionDebt, .noSpace, .memory, .log]
+  /// What must be free beyond a flush's tables before a full disk is tried again: manifest and log go on too.
+  private static let spareBytes = 256 << 10
   /// The longest a write is delayed where it is not stopped.
   private static let maxDelayNanoseconds: UInt64 = 1_000_000
 
@@ -58,6 +61,11 @@ extension LSMCore {
     return UInt64(max(1, 1024 * 1e9 / rate)) << 16 | reason
   }
 
+  func isStopping(_ word: UInt64) -> Bool { word & Self.stopBit != 0 }
+
+  /// What a write of `bytes` costs under a word that slows.
+  func delayNanoseconds(_ word: UInt64, _ bytes: Int) -> UInt64 { (word >> 16) &* UInt64(bytes + 1023) / 1024 }
+
   /// Lets a write in, after the delay or the wait that the pressure asks for.
   @inline(__always)
   func admit(bytes: Int, _ keyspace: Keyspace, _ options: WriteOptions) throws(LSMError) {
@@ -75,7 +83,11 @@ extension LSMCore {
       let reason = pressure(word)
       if word & Self.stopBit == 0 {
         if scheduler.isManual { return }
-        let delay = min(Self.maxDelayNanoseconds, (word >> 16) &* UInt64(bytes + 1023) / 1024)
+        if options.isSubmission {
+          guard room.takeCredit(bytes) else { throw .busy(reason) }
+          return
+        }
+        let delay = min(Self.maxDelayNanoseconds, delayNanoseconds(word, bytes))
         _ = commit.wait(timeout: .nanoseconds(Int64(delay))) { _ -> Void? in nil }
         return
       }
@@ -90,25 +102,40 @@ extension LSMCore {
   }
 
   /// With a full disk a write fails, unless there is space again: then the jobs that failed are tried once more.
-  private func tryForSpace() throws(LSMError) {
+  func tryForSpace() throws(LSMError) {
     let free = (try? fileSystem.freeSpace(directory)) ?? .max
-    guard free > UInt64(options.memtableBytes) else { throw .noSpace(directory) }
+    // A flush writes about as much as its memtable holds.
+    let sealed = allKeyspaces.flatMap { $0.shape.withLock { $0.sealed.map(\.memtable.usedBytes) } }.max() ?? 0
+    guard free > UInt64(sealed + Self.spareBytes) else { throw .noSpace(directory) }
     work.withLock { $0.isOutOfSpace = false }
     updatePressure()
     scheduler.wake()
   }
 
-  /// Waits for a place in the order of publication, or for a flush.
-  func waitForRoom(_ keyspace: Keyspace, _ options: WriteOptions) throws(LSMError) {
+  /// Waits until there may be what a write lacked.
+  func wait(for shortage: Shortage, _ options: WriteOptions) throws(LSMError) {
     let began = MonotonicClock.now()
     defer { counters.stalled(MonotonicClock.now() &- began) }
-    let seen = scheduler.progress
-    guard ring.hasRoom else {
-      ring.wait(for: commit.withLock { $0.lastSequence })
-      return
+    switch shortage {
+    case .place:
+      // Those who hold the places only copy bytes.
+      if !ring.hasRoom { ring.wait(for: commit.withLock { $0.lastSequence }) }
+    case .memtable(let keyspace):
+      if options.noStall {
+        room.isMemtableFull.store(true, ordering: .releasing)
+        throw .busy(.memtables)
+      }
+      try waitForMemtable(keyspace)
+    case .log(let bytes):
+      if options.noStall { throw .busy(.log) }
+      do throws(WALError) { try log.makeRoom(forPayload: bytes) } catch { throw LSMError(error) }
     }
-    guard sealedCount(keyspace) >= self.options.maxSealedMemtables else { return }
-    if options.noStall { throw .busy(.memtables) }
+  }
+
+  /// Waits for a flush where the keyspace's memtables are all full.
+  func waitForMemtable(_ keyspace: Keyspace) throws(LSMError) {
+    let seen = scheduler.progress
+    guard sealedCount(keyspace) >= options.maxSealedMemtables else { return }
     try commit.withLock { (state) throws(LSMError) in try state.checkOpen() }
     if work.withLock({ $0.isOutOfSpace }) { try tryForSpace() }
     scheduler.wait(after: seen)

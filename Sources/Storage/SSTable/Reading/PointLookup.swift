@@ -12,6 +12,8 @@ public struct PointLookup: ~Copyable {
     case value
     /// A deletion, of the key or of a range around it, ends the search.
     case deletion
+    /// The search may not wait for the disk and would have to.
+    case notCached
   }
 
   /// How the search stands.
@@ -25,9 +27,11 @@ public struct PointLookup: ~Copyable {
   /// Merge operands collected so far, newest first, each with its sequence.
   public private(set) var operands: [(sequence: UInt64, bytes: [UInt8])] = []
   private var pin: BlockPin?
+  /// Whether the search ends as `.notCached` where a block is not in the cache.
+  public let onlyIfCached: Bool
 
   /// A search that has not begun.
-  public init() {}
+  public init(onlyIfCached: Bool = false) { self.onlyIfCached = onlyIfCached }
 
   deinit { pin?.release() }
 
@@ -50,6 +54,9 @@ public struct PointLookup: ~Copyable {
 
   /// Notes a range deletion that covers the key.
   public mutating func cover(_ sequence: UInt64) { coveringSequence = max(coveringSequence, sequence) }
+
+  /// A block is needed that is not in memory.
+  mutating func stopAtDisk() { state = .notCached }
 
   /// Takes the next older entry of the key and answers whether the search is settled. `pin`, where given, is retained for ``value``.
   @inline(__always)

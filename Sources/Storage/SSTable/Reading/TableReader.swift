@@ -177,25 +177,39 @@ public final class TableReader: Sendable {
     if !rangeTombstones.isEmpty { lookup.cover(rangeTombstones.coveringSequence(key, atOrBelow: sequence)) }
     if let filter, !filter.mayContain(hash: hash) { return }
     let trailer = Trailer.newest(atOrBelow: sequence)
-    guard let handle = try dataBlock(key, trailer) else { return }
-    let pin = try block(handle, .data)
+    guard let handle = try dataBlock(key, trailer, &lookup) else { return }
+    guard let pin = try block(handle, .data, &lookup) else { return }
     defer { pin.release() }
     let view = try view(pin)
     guard let found = view.firstEntry(notBefore: key, trailer) else { return }
     guard found.isKey else { return }
     let entry = found.entry
     if lookup.take(entry.trailer, UnsafeRawBufferPointer(start: view.base + entry.value, count: entry.valueBytes), pinning: pin) { return }
+    // Older operands may lie in further blocks.
+    if lookup.onlyIfCached { return lookup.stopAtDisk() }
     try collect(key, after: entry.trailer, into: &lookup)
+  }
+
+  /// A block through the cache, pinned for the caller; `nil` where the lookup may not wait for it, which is then noted.
+  @inline(__always)
+  private func block(_ handle: BlockHandle, _ kind: BlockKind, _ lookup: inout PointLookup) throws(TableError) -> BlockPin? {
+    if let pin = cache?.block(source.fileID, handle.offset) { return pin }
+    if lookup.onlyIfCached {
+      lookup.stopAtDisk()
+      return nil
+    }
+    let pin = try source.read(handle, kind)
+    return cache?.keep(pin) ?? pin
   }
 
   /// The handle of the data block where the first entry at or after (`key`, `trailer`) is, if any is.
   @inline(__always)
-  private func dataBlock(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) -> BlockHandle? {
+  private func dataBlock(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ lookup: inout PointLookup) throws(TableError) -> BlockHandle? {
     let top = try view(topIndex, isIndex: true)
     guard let found = top.firstEntry(notBefore: key, trailer) else { return nil }
     let handle = try handle(top, found.entry)
     guard hasTwoLevels else { return handle }
-    let pin = try block(handle, .index)
+    guard let pin = try block(handle, .index, &lookup) else { return nil }
     defer { pin.release() }
     let part = try view(pin, isIndex: true)
     guard let inner = part.firstEntry(notBefore: key, trailer) else { return nil }
@@ -228,7 +242,8 @@ public final class TableReader: Sendable {
   ) throws(TableError) -> Result? {
     if let filter, !filter.mayContain(hash: FilterHash.hash64(key)) { return nil }
     let trailer = Trailer.newest(atOrBelow: sequence)
-    guard let handle = try dataBlock(key, trailer) else { return nil }
+    var lookup = PointLookup()
+    guard let handle = try dataBlock(key, trailer, &lookup) else { return nil }
     let pin = try block(handle, .data)
     defer { pin.release() }
     let view = try view(pin)

@@ -10,6 +10,8 @@ final class CommitGroup: @unchecked Sendable {
   private(set) var segment: PreparedSegment
   private(set) var start: UInt64
   var lastSequence: UInt64
+  /// The mark of the last submission, this group's or before it.
+  var lastMark: UInt64
   /// Set when the segment ends with this group.
   var seals: SealedSegment?
   /// Set when the segment begins with this group.
@@ -18,12 +20,13 @@ final class CommitGroup: @unchecked Sendable {
   /// Buffers larger than this are given back to the allocator after use.
   static let retainedBytes = 8 << 20
 
-  init(segment: PreparedSegment, start: UInt64, lastSequence: UInt64) {
+  init(segment: PreparedSegment, start: UInt64, lastSequence: UInt64, lastMark: UInt64) {
     capacity = 64 << 10
     base = .allocate(byteCount: capacity, alignment: 16)
     self.segment = segment
     self.start = start
     self.lastSequence = lastSequence
+    self.lastMark = lastMark
   }
 
   deinit { base.deallocate() }
@@ -32,20 +35,22 @@ final class CommitGroup: @unchecked Sendable {
   var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
 
   /// Makes the object a new, empty group.
-  func reset(segment: PreparedSegment, start: UInt64, lastSequence: UInt64) {
+  func reset(segment: PreparedSegment, start: UInt64, lastSequence: UInt64, lastMark: UInt64) {
     count = 0
     if segment.number != self.segment.number { self.segment = segment }
     self.start = start
     self.lastSequence = lastSequence
+    self.lastMark = lastMark
     seals = nil
     begins = nil
   }
 
   /// Moves the still empty group behind bytes that reached the file without it.
-  func pass(to end: UInt64, lastSequence last: UInt64) {
+  func pass(to end: UInt64, lastSequence last: UInt64, lastMark mark: UInt64) {
     assert(count == 0 && end >= start, "only an empty group moves, and only forward")
     start = end
     lastSequence = last
+    lastMark = mark
   }
 
   /// Room for `bytes` more at the end.

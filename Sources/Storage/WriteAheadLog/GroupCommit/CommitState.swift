@@ -36,6 +36,10 @@ struct CommitState {
   var nextSequence: UInt64
   var written: UInt64
   var durable: UInt64
+  /// The caller's marks of the last submission, and of the last ones written and durable.
+  var submittedMark: UInt64 = 0
+  var writtenMark: UInt64 = 0
+  var durableMark: UInt64 = 0
   /// Everything up to here has to be durable before it counts as acknowledged.
   var forced: UInt64
 
@@ -98,7 +102,7 @@ struct CommitState {
     (written, durable, forced) = (last, last, last)
     writtenEnd = SegmentPosition(segment: active.number, offset: offset)
     durableEnd = writtenEnd
-    filling = CommitGroup(segment: active, start: offset, lastSequence: last)
+    filling = CommitGroup(segment: active, start: offset, lastSequence: last, lastMark: 0)
   }
 
   var submitted: UInt64 { nextSequence - 1 }
@@ -132,7 +136,7 @@ struct CommitState {
   }
 
   mutating func place(
-    _ bytes: Int, _ operations: Int, _ durability: Durability, _ options: GroupCommit.Options, _ source: any SegmentSource,
+    _ bytes: Int, _ operations: Int, _ durability: Durability, mark: UInt64?, _ options: GroupCommit.Options, _ source: any SegmentSource,
     _ encode: (UnsafeMutableRawBufferPointer, Placement) -> Int
   ) -> CommitTicket {
     if offset >= options.segmentBytes { rotate(source, alignment: options.groupAlignment) }
@@ -146,6 +150,8 @@ struct CommitState {
     precondition(used <= bytes, "an encoder wrote beyond its reservation")
     filling.commit(used)
     filling.lastSequence = last
+    if let mark { submittedMark = mark }
+    filling.lastMark = submittedMark
     offset += UInt64(used)
     pendingBytes += used
     nextSequence = last + 1
@@ -207,8 +213,10 @@ struct CommitState {
   }
 
   private mutating func freshGroup() -> CommitGroup {
-    guard let group = spare.popLast() else { return CommitGroup(segment: active, start: offset, lastSequence: submitted) }
-    group.reset(segment: active, start: offset, lastSequence: submitted)
+    guard let group = spare.popLast() else {
+      return CommitGroup(segment: active, start: offset, lastSequence: submitted, lastMark: submittedMark)
+    }
+    group.reset(segment: active, start: offset, lastSequence: submitted, lastMark: submittedMark)
     return group
   }
 
@@ -282,8 +290,8 @@ struct CommitState {
     for group in inFlight {
       // Published only now, after the sync of what had to be durable: so `written` is what is acknowledged.
       let end = SegmentPosition(segment: group.segment.number, offset: group.end)
-      if group.count > 0 { (written, writtenEnd) = (group.lastSequence, end) }
-      if group.seals != nil || passMustSync { (durable, durableEnd) = (group.lastSequence, end) }
+      if group.count > 0 { (written, writtenMark, writtenEnd) = (group.lastSequence, group.lastMark, end) }
+      if group.seals != nil || passMustSync { (durable, durableMark, durableEnd) = (group.lastSequence, group.lastMark, end) }
       pendingBytes -= group.count
       counters.bytes += UInt64(group.count)
       if group.capacity <= CommitGroup.retainedBytes, spare.count < 3 { spare.append(group) }
@@ -325,6 +333,12 @@ struct CommitState {
 
   /// Whether `sequence` is acknowledged, or durable where that is asked for.
   func isReached(_ sequence: UInt64, durably: Bool) -> Bool { (durably ? durable : written) >= sequence }
+
+  /// A sequence whose acknowledgement brings that of `mark`: that of the group the mark went into, the last one's where it is not known.
+  func sequence(of mark: UInt64, durably: Bool) -> UInt64 {
+    if mark <= (durably ? durableMark : writtenMark) { return durably ? durable : written }
+    return inFlight.first { $0.lastMark >= mark }?.lastSequence ?? submitted
+  }
 
   /// Whether the commit thread has something to do.
   func wantsThread(_ options: GroupCommit.Options) -> Bool {

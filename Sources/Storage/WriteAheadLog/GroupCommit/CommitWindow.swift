@@ -23,7 +23,7 @@ extension CommitState {
   /// Takes an operation by storing it into the window, or returns `nil` where it has to go through a pass. On return it is written.
   @inline(__always)
   mutating func store(
-    _ bytes: Int, _ operations: Int, _ durability: Durability, _ options: GroupCommit.Options,
+    _ bytes: Int, _ operations: Int, _ durability: Durability, mark: UInt64?, _ options: GroupCommit.Options,
     _ encode: (UnsafeMutableRawBufferPointer, Placement) -> Int
   ) throws(DiskError) -> CommitTicket? {
     guard let window, filling.count == 0, !passHasBytes, offset < options.segmentBytes, offset + UInt64(bytes) <= window.end else { return nil }
@@ -42,7 +42,9 @@ extension CommitState {
     try window.file.publish(offset..<offset + UInt64(used))
     offset += UInt64(used)
     nextSequence = last + 1
-    filling.pass(to: offset, lastSequence: last)
+    if let mark { submittedMark = mark }
+    writtenMark = submittedMark
+    filling.pass(to: offset, lastSequence: last, lastMark: submittedMark)
     (written, writtenEnd) = (last, SegmentPosition(segment: active.number, offset: offset))
     setDeadline(durability)
     counters.operations += UInt64(operations)

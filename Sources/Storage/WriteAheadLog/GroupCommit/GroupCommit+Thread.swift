@@ -98,8 +98,9 @@ extension GroupCommit {
     }
   }
 
-  /// Satisfies every need of a submission of `bytes` and returns what kept it from that, if anything.
-  private func makeRoom(forBytes bytes: Int) -> CommitError? {
+  /// Makes room for a submission of `bytes`, which may find it taken again. Blocks.
+  /// - Returns: what kept it from that, if anything.
+  package func makeRoom(forBytes bytes: Int) -> CommitError? {
     do throws(CommitError) {
       while true {
         let need = try monitor.withLock { (state) throws(CommitError) -> CommitState.Need? in

@@ -29,6 +29,18 @@ extension GroupCommit {
     }
   }
 
+  /// Blocks until everything up to a mark is acknowledged or, with `durably`, on the device; a mark not given yet counts as the last one given.
+  package func wait(forMark mark: UInt64, durably: Bool) throws(CommitError) {
+    if !durably, acknowledgedMark >= mark { return }
+    try wait(for: monitor.withLock { $0.sequence(of: mark, durably: durably) }, durably: durably)
+  }
+
+  /// As ``whenReached(_:durably:_:)`` for a mark; one not given yet counts as the last one given.
+  package func whenReached(mark: UInt64, durably: Bool, _ body: @escaping @Sendable (CommitError?) -> Void) {
+    if !durably, acknowledgedMark >= mark { return body(nil) }
+    whenReached(monitor.withLock { $0.sequence(of: mark, durably: durably) }, durably: durably, body)
+  }
+
   /// Makes everything submitted so far durable.
   package func sync() throws(CommitError) {
     try monitor.withLock { (state) throws(CommitError) in try state.checkOpen() }

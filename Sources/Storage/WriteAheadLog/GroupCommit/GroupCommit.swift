@@ -63,6 +63,7 @@ package final class GroupCommit: Sendable {
   private let written: Atomic<UInt64>
   private let durable: Atomic<UInt64>
   private let submitted: Atomic<UInt64>
+  private let writtenMark = Atomic<UInt64>(0)
   private let position: Atomic<UInt64>
 
   /// - Parameters:
@@ -89,6 +90,18 @@ package final class GroupCommit: Sendable {
   /// Everything up to here survives power loss.
   package var durableSequence: UInt64 { durable.load(ordering: .acquiring) }
 
+  /// Everything up to this mark of the caller's is acknowledged; see `submit`.
+  package var acknowledgedMark: UInt64 { writtenMark.load(ordering: .acquiring) }
+
+  /// Says which mark everything so far has. Before the first submission with one.
+  package func begin(mark: UInt64) {
+    monitor.withLock { state in
+      (state.submittedMark, state.writtenMark, state.durableMark) = (mark, mark, mark)
+      state.filling.lastMark = mark
+      writtenMark.store(mark, ordering: .releasing)
+    }
+  }
+
   /// Whether a submission of modest size would be taken without blocking.
   package var hasRoom: Bool {
     monitor.withLock { $0.failure == nil && $0.need(forBytes: 1 << 12, options, sealBytes: sealBytes) == nil }
@@ -109,10 +122,13 @@ package final class GroupCommit: Sendable {
   /// `encode` runs under the commit lock, so effects it makes are in sequence order; it must be short and must not call back. It gets
   /// `bytes` of uninitialised room and returns how many of them it filled, or a negative number to take nothing
   /// after all: the ticket is then empty.
-  /// - Parameter mayBlock: when `false`, throws `.wouldBlock` instead of waiting for room or doing I/O.
+  /// - Parameters:
+  ///   - mark: a number of the caller's that grows from submission to submission, for those with an order of their own; acknowledged with it.
+  ///   - mayBlock: when `false`, throws `.wouldBlock` instead of waiting for room or doing I/O.
+  ///   - mayExceed: whether a submission that may not block is taken over the bound on pending bytes, for callers that look at ``hasRoom``.
   /// - Throws: `.storage` when a full disk or another error kept room from being made (nothing was taken), `.durabilityLost`, `.closed`.
   package func submit(
-    atMost bytes: Int, operations: Int, durability: Durability? = nil, mayBlock: Bool = true,
+    atMost bytes: Int, operations: Int, durability: Durability? = nil, mark: UInt64? = nil, mayBlock: Bool = true, mayExceed: Bool = true,
     _ encode: (UnsafeMutableRawBufferPointer, Placement) -> Int
   ) throws(CommitError) -> CommitTicket {
     while true {
@@ -124,13 +140,13 @@ package final class GroupCommit: Sendable {
           try state.checkOpen()
           need = state.need(forBytes: bytes, options, sealBytes: sealBytes)
           // Who may not block was told by `hasRoom`, and passes the bound by no more than one operation.
-          if let need, need != .drain || mayBlock { return nil }
+          if let need, need != .drain || mayBlock || !mayExceed { return nil }
           let durability = durability ?? options.durability
-          if let stored = try store(&state, bytes, operations, durability, encode) {
+          if let stored = try store(&state, bytes, operations, durability, mark, encode) {
             wake = state.wantsThread(options)
             return stored
           }
-          let ticket = state.place(bytes, operations, durability, options, source, encode)
+          let ticket = state.place(bytes, operations, durability, mark: mark, options, source, encode)
           submitted.store(ticket.last, ordering: .releasing)
           wake = state.wantsThread(options)
           return ticket
@@ -151,13 +167,14 @@ package final class GroupCommit: Sendable {
   /// Takes an operation through the window where that can be, and publishes what it acknowledges.
   @inline(__always)
   private func store(
-    _ state: inout CommitState, _ bytes: Int, _ operations: Int, _ durability: Durability,
+    _ state: inout CommitState, _ bytes: Int, _ operations: Int, _ durability: Durability, _ mark: UInt64?,
     _ encode: (UnsafeMutableRawBufferPointer, Placement) -> Int
   ) throws(CommitError) -> CommitTicket? {
     do throws(DiskError) {
-      guard let ticket = try state.store(bytes, operations, durability, options, encode) else { return nil }
+      guard let ticket = try state.store(bytes, operations, durability, mark: mark, options, encode) else { return nil }
       position.store(Self.pack(state.active.number, state.offset), ordering: .releasing)
       written.store(state.written, ordering: .releasing)
+      writtenMark.store(state.writtenMark, ordering: .releasing)
       submitted.store(ticket.last, ordering: .releasing)
       return ticket
     } catch {
@@ -264,6 +281,7 @@ package final class GroupCommit: Sendable {
       let outcome = state.endPass(failure: failure, options)
       durable.store(state.durable, ordering: .releasing)
       written.store(state.written, ordering: .releasing)
+      writtenMark.store(state.writtenMark, ordering: .releasing)
       return outcome
     }
     if outcome.failure != nil {
