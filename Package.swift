@@ -105,7 +105,10 @@ let blockTests: [Target] = [
 let server: [Target] = [
   block(
     "Server", "RESP",
-    nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataJobs", "StrataLSMTree", "StrataSSTable"])
+    nio + [
+      ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataLSMTree", "StrataNodes",
+      "StrataRaft", "StrataSSTable", "StrataWriteAheadLog", system,
+    ])
 ]
 
 let tool: [Target] = [
@@ -136,7 +139,7 @@ let shims: [Target] = [
 let serverTargets =
   server + tool + [
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
-    tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
+    tests("Server", "RESP", nio + ["StrataRESP", "StrataHost", "StrataLSMTree", "StrataNodes", "StrataRaft", log, system]),
   ]
 
 let serverProducts: [Product] = server.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])]

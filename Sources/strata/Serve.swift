@@ -52,19 +52,20 @@ struct Serve: ParsableCommand {
   @Option(help: "With lsm: size at which a memtable is flushed. Default: 64mib") var memtableBytes: String?
   @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info") var logLevel: String?
   @Option(help: "Configuration file.") var config: String?
+  @OptionGroup(title: "A replicated server") var cluster: ClusterOptions
 
   private func settings() throws(SettingError) -> Settings {
     let environment = Self.environment()
+    let flags: [String: String?] = [
+      "dir": dir, "host": host, "port": port, "port-file": portFile, "engine": engine, "durability": durability, "batch-count": batchCount,
+      "batch-interval": batchInterval, "threads": threads, "disk-threads": diskThreads, "max-clients": maxClients, "password": password,
+      "tls-cert": tlsCert, "tls-key": tlsKey, "tls-client-ca": tlsClientCa, "insecure": insecure ? "yes" : nil, "idle-timeout": idleTimeout,
+      "cache": cache, "max-bulk": maxBulk, "max-arguments": maxArguments, "max-query": maxQuery, "max-output": maxOutput,
+      "slowlog-slower-than": slowlogSlowerThan, "slowlog-entries": slowlogEntries, "latency-threshold": latencyThreshold, "drain": drain,
+      "segment-bytes": segmentBytes, "memory-limit": memoryLimit, "memtable-bytes": memtableBytes, "log-level": logLevel,
+    ]
     return try Settings(
-      file: config ?? environment["STRATA_CONFIG"], environment: environment,
-      flags: [
-        "dir": dir, "host": host, "port": port, "port-file": portFile, "engine": engine, "durability": durability, "batch-count": batchCount,
-        "batch-interval": batchInterval, "threads": threads, "disk-threads": diskThreads, "max-clients": maxClients, "password": password,
-        "tls-cert": tlsCert, "tls-key": tlsKey, "tls-client-ca": tlsClientCa, "insecure": insecure ? "yes" : nil, "idle-timeout": idleTimeout,
-        "cache": cache, "max-bulk": maxBulk, "max-arguments": maxArguments, "max-query": maxQuery, "max-output": maxOutput,
-        "slowlog-slower-than": slowlogSlowerThan, "slowlog-entries": slowlogEntries, "latency-threshold": latencyThreshold, "drain": drain,
-        "segment-bytes": segmentBytes, "memory-limit": memoryLimit, "memtable-bytes": memtableBytes, "log-level": logLevel,
-      ])
+      file: config ?? environment["STRATA_CONFIG"], environment: environment, flags: flags.merging(cluster.flags) { first, _ in first })
   }
 
   private static func environment() -> [String: String] {
@@ -88,7 +89,11 @@ struct Serve: ParsableCommand {
     let store = OpenedStore()
     let server: RESPServer
     do {
-      server = try RESPServer.start(options: plan.options, logger: logger) { () throws(EngineError) in try store.open(plan, logger) }
+      if let replication = plan.replication {
+        server = try RESPServer.start(options: plan.options, logger: logger, replication: replication)
+      } else {
+        server = try RESPServer.start(options: plan.options, logger: logger) { () throws(EngineError) in try store.open(plan, logger) }
+      }
     } catch {
       if case .engine(let failure) = error, failure.kind == .damaged { Outcome.exit(Outcome.damage, error.description) }
       Outcome.exit(Outcome.refused, error.description)
@@ -96,7 +101,7 @@ struct Serve: ParsableCommand {
     let stop = server.shutdownRequested.eventLoop.makePromise(of: Void.self)
     server.shutdownRequested.cascade(to: stop)
     Signals.onStop { stop.succeed() }
-    Self.announce(plan, server, store.summary)
+    Self.announce(plan, server, plan.replication.map(Self.describe) ?? store.summary)
     if let file = plan.portFile { Self.write(server.port, to: file) }
     try? stop.futureResult.wait()
     logger.info("stopping: no new connections, answering what was received")
@@ -110,10 +115,16 @@ struct Serve: ParsableCommand {
       """
       strata \(RESPServer.version)
         listening on \(plan.options.host):\(server.port)\(scheme)
-        engine \(plan.engine.rawValue), durability \(plan.durabilityText), directory \(plan.directory)
+        engine \(plan.engine.rawValue), durability \(plan.replication == nil ? plan.durabilityText : "a majority's disks"), directory \(plan.directory)
         \(recovery)
       """)
     StandardOutput.flush()
+  }
+
+  /// The member's place in its group, for the banner.
+  private static func describe(_ replication: ReplicationOptions) -> String {
+    let founders = replication.founders.sorted { $0.key < $1.key }.map { "\($0.key.rawValue)=\($0.value)" }.joined(separator: " ")
+    return "member \(replication.node.rawValue) of cluster \(replication.cluster), founded by \(founders)"
   }
 
   private static func write(_ port: Int, to file: String) {

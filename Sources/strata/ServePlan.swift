@@ -19,6 +19,8 @@ struct ServePlan {
   var memoryLimit: Int
   var memtableBytes: Int
   var logLevel: Logger.Level
+  /// The group the server is a member of, if any.
+  var replication: ReplicationOptions?
 
   init(_ settings: Settings) throws(SettingError) {
     directory = settings.text("dir") ?? "data"
@@ -36,6 +38,8 @@ struct ServePlan {
     logLevel = try settings.choice("log-level", Logger.Level.allCases.map { ($0.rawValue, $0) }) ?? .info
     try listen(settings)
     try limit(settings)
+    replication = try Self.replication(settings, directory: directory)
+    guard replication == nil || engine == .lsm else { throw SettingError(description: "engine: a replicated server keeps its store in lsm") }
     options.directory = directory
     options.appendFsync = ["always", "everysec", "no"][durability == .everyWrite ? 0 : durability == .batched ? 1 : 2]
   }

@@ -19,11 +19,12 @@ struct Settings {
   private var entries: [String: Entry] = [:]
 
   /// Every name a file, the environment or a flag may give.
-  static let names: [String] = [
-    "dir", "host", "port", "port-file", "engine", "durability", "batch-count", "batch-interval", "threads", "disk-threads", "max-clients",
-    "password", "tls-cert", "tls-key", "tls-client-ca", "insecure", "idle-timeout", "cache", "max-bulk", "max-arguments", "max-query", "max-output",
-    "slowlog-slower-than", "slowlog-entries", "latency-threshold", "drain", "segment-bytes", "memory-limit", "memtable-bytes", "log-level",
-  ]
+  static let names: [String] =
+    [
+      "dir", "host", "port", "port-file", "engine", "durability", "batch-count", "batch-interval", "threads", "disk-threads", "max-clients",
+      "password", "tls-cert", "tls-key", "tls-client-ca", "insecure", "idle-timeout", "cache", "max-bulk", "max-arguments", "max-query", "max-output",
+      "slowlog-slower-than", "slowlog-entries", "latency-threshold", "drain", "segment-bytes", "memory-limit", "memtable-bytes", "log-level",
+    ] + ClusterOptions.names
 
   static let maxFileBytes = 1 << 20
 

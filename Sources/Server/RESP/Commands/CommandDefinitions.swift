@@ -121,5 +121,9 @@ extension CommandTable {
       .latency, -2, [], "2.8.13", "Depends on subcommand.", "A container for latency diagnostics commands",
       ["doctor", "help", "history", "latest", "reset"]),
     server(.shutdown, -1, [.admin, .noScript, .loading, .stale], "1.0.0", "O(N) of the bytes not yet synced", "Sync, close and stop the server"),
+    server(.role, 1, [.noScript, .loading, .stale, .fast], "2.8.12", "O(members)", "Return the role of the instance in the context of replication"),
+    server(
+      .raft, -2, [.admin, .noScript], "7.0.15", "Depends on subcommand.", "Look at and change the group a key space is replicated in",
+      ["add", "addlearner", "demote", "promote", "remove", "replace", "status", "transfer"]),
   ]
 }

@@ -5,7 +5,7 @@ enum CommandID: UInt8, CaseIterable {
   case del, unlink, exists, touch, type, expire, pexpire, expireat, pexpireat, ttl, pttl, expiretime, pexpiretime, persist
   case rename, renamenx, copy, keys, scan, randomkey, dbsize, flushdb, flushall
   case ping, echo, hello, auth, select, quit, reset, client, command, info, config, save, bgsave, lastsave, bgrewriteaof, wait, time, monitor
-  case slowlog, latency, shutdown
+  case slowlog, latency, shutdown, role, raft
 }
 
 /// What the server knows about a command, as `COMMAND INFO` and `COMMAND DOCS` tell it.

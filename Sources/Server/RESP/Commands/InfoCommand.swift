@@ -22,24 +22,35 @@ extension ClientHandler {
       case let name: wanted.append(name)
       }
     }
+    guard server.replication != nil else {
+      return inform(wanted, [("role", "master"), ("connected_slaves", "0"), ("master_repl_offset", "0")])
+    }
+    consult { [wanted] handler, status in
+      guard let replication = handler.server.replication, let status else { return handler.replyError("ERR the member has ended") }
+      handler.inform(wanted, Self.replicationLines(replication, status))
+    }
+  }
+
+  private func inform(_ wanted: [String], _ replication: [(String, String)]) {
     let known = (0..<Keyspace.databases).map { wanted.contains("keyspace") ? server.keyspace.size($0) : (0, 0) }
     let sizes = known.compactMap { $0 }
-    if sizes.count == known.count { return replyInfo(wanted, sizes) }
+    if sizes.count == known.count { return replyInfo(wanted, sizes, replication) }
     let keyspace = server.keyspace
     offload { () throws(EngineError) in
       var sizes: [(keys: Int, expires: Int)] = []
       for database in 0..<Keyspace.databases { sizes.append(try keyspace.countedSize(database)) }
       return sizes
-    } _: { [wanted] handler, sizes in
-      handler.replyInfo(wanted, sizes)
+    } _: { handler, sizes in
+      handler.replyInfo(wanted, sizes, replication)
     }
   }
 
-  private func replyInfo(_ wanted: [String], _ sizes: [(keys: Int, expires: Int)]) {
+  private func replyInfo(_ wanted: [String], _ sizes: [(keys: Int, expires: Int)], _ replication: [(String, String)]) {
     // What the figures count may not be durable yet.
     context.reply.require(server.keyspace.lastSubmitted, from: context.reply.count)
     let texts = Self.sections.filter { wanted.contains($0) }.map { section in
-      "# \(section.prefix(1).uppercased())\(section.dropFirst())\r\n" + lines(section, sizes).map { "\($0.0):\($0.1)\r\n" }.joined()
+      let lines = section == "replication" ? replication : lines(section, sizes)
+      return "# \(section.prefix(1).uppercased())\(section.dropFirst())\r\n" + lines.map { "\($0.0):\($0.1)\r\n" }.joined()
     }
     context.reply.verbatim(texts.joined(separator: "\r\n"))
   }
@@ -56,7 +67,6 @@ extension ClientHandler {
     case "persistence": persistenceLines()
     case "engine": [("engine", server.keyspace.engine.name)] + server.keyspace.engine.statistics.map { ($0.name, $0.value) }
     case "stats": statsLines()
-    case "replication": [("role", "master"), ("connected_slaves", "0"), ("master_repl_offset", "0")]
     case "cpu": cpuLines()
     case "commandstats": commandLines()
     default:

@@ -18,6 +18,8 @@ extension ClientHandler {
       case .client: try clientCommand(call)
       case .command: try commandCommand(call)
       case .info: info(call)
+      case .role: role()
+      case .raft: try raft(call)
       case .config: try config(call)
       case .save, .bgsave: try save(call, background: id == .bgsave)
       case .lastsave: context.reply.integer(Int64(clamping: server.keyspace.lastSync))
@@ -174,9 +176,10 @@ extension ClientHandler {
   }
 
   private func waitForReplicas(_ call: Invocation) throws(CommandError) {
-    guard Decimal.parse(call[1]) != nil else { throw .notInteger }
+    guard let count = Decimal.parse(call[1]) else { throw .notInteger }
     guard let timeout = Decimal.parse(call[2]) else { throw .failed("ERR timeout is not an integer or out of range") }
     guard timeout >= 0 else { throw .failed("ERR timeout is negative") }
+    if server.replication != nil { return waitForMembers(Int(clamping: count), milliseconds: timeout) }
     // There are no replicas. The answer waits for the durability of everything written before.
     context.reply.require(server.keyspace.lastSubmitted, from: context.reply.count)
     context.reply.integer(0)

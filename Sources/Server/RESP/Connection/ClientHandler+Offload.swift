@@ -18,6 +18,18 @@ struct OwnedCall: Sendable {
     self.entries = entries
   }
 
+  /// A command that is put together here.
+  init(_ arguments: [[UInt8]]) {
+    var entries: [(offset: Int, count: Int)] = []
+    var offset = 0
+    for argument in arguments {
+      entries.append((offset, argument.count))
+      offset += argument.count
+    }
+    bytes = Array(arguments.joined())
+    self.entries = entries
+  }
+
   func withInvocation<R>(_ body: (Invocation) -> R) -> R {
     let list = ArgumentList()
     for entry in entries { list.append(offset: entry.offset, count: entry.count) }

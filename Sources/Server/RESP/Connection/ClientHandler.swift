@@ -26,6 +26,8 @@ final class ClientHandler: ChannelDuplexHandler {
   var context: CommandContext
   var parser: RequestParser
   var input = ByteBuffer()
+  /// Commands of this read cycle that go through the group's log, or wait for its word, together.
+  var batch = CommandBatch()
   var client: ClientRecord?
   var channelContext: ChannelHandlerContext?
   var isAuthenticated: Bool
@@ -208,11 +210,20 @@ final class ClientHandler: ChannelDuplexHandler {
           break scan
         case .nothing: break
         case .command:
-          if let base = rest.baseAddress { execute(Invocation(base: base, parser.arguments), &before) }
+          guard let base = rest.baseAddress else { break }
+          let call = Invocation(base: base, parser.arguments)
+          if mustSubmit(before: call) {
+            // It is parsed again when the commands before it are done.
+            parser.next()
+            break scan
+          }
+          execute(call, &before)
         case .inline:
           parser.inlineBytes.withUnsafeBytes { inline in
             // Every argument may be empty, and then there is no memory to point to.
-            execute(Invocation(base: inline.baseAddress ?? bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, parser.arguments), &before)
+            let call = Invocation(base: inline.baseAddress ?? bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)!, parser.arguments)
+            execute(call, &before)
+            submit()
           }
         }
         consumed += parser.consumed
@@ -224,6 +235,7 @@ final class ClientHandler: ChannelDuplexHandler {
         }
       }
     }
+    submit()
     input.moveReaderIndex(forwardBy: min(consumed, input.readableBytes))
     if input.readableBytes == 0 { input = ByteBuffer() }
     return cycleIsFull
@@ -243,6 +255,7 @@ final class ClientHandler: ChannelDuplexHandler {
     client?.lastCommand.store(index, ordering: .relaxed)
     if server.monitors.load(ordering: .relaxed) > 0 { feedMonitors(rule.id, call) }
     if rule.id.rawValue <= CommandID.flushall.rawValue {
+      if server.replication != nil { return collect(rule, call) }
       if rule.flags.contains(.slow) || call.count > Self.maxInlineArguments { return offload(rule.id, call) }
       do throws(CommandError) { try context.run(rule.id, call) } catch {
         switch error {

@@ -48,6 +48,9 @@ struct DatabaseSizes {
   /// The database is empty now.
   mutating func clear(_ database: Int) { sizes[database] = Size(isKnown: true, census: sizes[database].census &+ 1) }
 
+  /// Nothing is known any more; a census under way is no longer awaited.
+  mutating func forget(_ database: Int) { sizes[database] = Size(census: sizes[database].census &+ 1) }
+
   /// A census takes its moment now; a former one under way is no longer awaited.
   mutating func begin(_ database: Int) -> UInt64 {
     sizes[database] = Size(isCounting: true, census: sizes[database].census &+ 1)

@@ -12,6 +12,8 @@ final class Keyspace: Sendable {
   let engine: any KeyValueEngine
   /// Unix time in milliseconds. Injected, so that tests move it.
   let clock: @Sendable () -> UInt64
+  /// What a key's expiry must have reached before the key is removed.
+  private let expiryClock: @Sendable () -> UInt64
   let cache: RecordCache
   /// Serializes writers, and readers of several keys against them.
   let lock = NIOLock()
@@ -27,7 +29,10 @@ final class Keyspace: Sendable {
   private let synced = Atomic<UInt64>(0)
 
   /// Counts the keys of each database where that takes the engine's memory only; else they are counted when somebody asks.
-  init(engine: any KeyValueEngine, cacheBytes: Int = 0, clock: @escaping @Sendable () -> UInt64) throws(EngineError) {
+  init(
+    engine: any KeyValueEngine, cacheBytes: Int = 0, clock: @escaping @Sendable () -> UInt64, expiryClock: (@Sendable () -> UInt64)? = nil
+  ) throws(EngineError) {
+    self.expiryClock = expiryClock ?? clock
     cache = RecordCache(bytes: cacheBytes)
     self.engine = engine
     self.clock = clock
@@ -68,6 +73,16 @@ final class Keyspace: Sendable {
     defer { lock.unlock() }
     let census = try engine.census(prefix: UInt8(database))
     return (sizes.begin(database), census)
+  }
+
+  /// Another store has taken the place of the one before: what was known of that one is forgotten.
+  func reload() {
+    lock.withLock {
+      // A census of the former store that is under way must not be taken for one of this.
+      for database in 0..<Self.databases { sizes.forget(database) }
+      expiries.note()
+    }
+    cache.forgetAll()
   }
 
   // MARK: reads
@@ -226,7 +241,7 @@ final class Keyspace: Sendable {
       guard engine.hasRoom else { return position }
       if position == .start { lock.withLock { expiries.beginPass() } }
       let page = try engine.scan(from: position, prefix: nil, count: 512)
-      let now = clock()
+      let now = expiryClock()
       var sees = false
       for (key, expiry) in page.keys where expiry != 0 {
         sees = true

@@ -83,6 +83,11 @@ struct ReplyWriter {
     return false
   }
 
+  /// Appends replies that were put together elsewhere.
+  mutating func append(replies: [UInt8]) {
+    if fits(replies.count) { buffer.writeBytes(replies) }
+  }
+
   // MARK: replies
 
   mutating func ok() { raw("+OK\r\n") }

@@ -40,11 +40,38 @@ public final class RESPServer: Sendable {
     self.shutdownRequested = shutdownRequested
   }
 
+  /// What a server serves.
+  private enum Backend {
+    case engine(any KeyValueEngine)
+    case replication(Replication)
+  }
+
+  /// Binds, then comes up as a member of a group, then serves: any command at any member. ``stop()`` leaves the group running without this member.
+  /// - Throws: a ``ServerError``; nothing is left running or open.
+  public static func start(options: ServerOptions, logger: Logger, replication: ReplicationOptions) throws(ServerError) -> RESPServer {
+    try start(options: options, logger: logger, replication: replication) { _, _ throws(EngineError) in throw EngineError(.refused, "") }
+  }
+
+  static func start(
+    options: ServerOptions, logger: Logger, replication: ReplicationOptions,
+    connect: (ReplicationOptions, StoreFiles) throws(EngineError) -> MemberConnections
+  ) throws(ServerError) -> RESPServer {
+    try start(options: options, logger: logger) { () throws(EngineError) in
+      .replication(try Replication(replication, options, logger: logger, connect: connect))
+    }
+  }
+
   /// Binds, then opens the engine, then serves. Connections made meanwhile wait, and an address that cannot be bound leaves the store
   /// untouched. The engine is the server's: ``stop()`` closes it.
   /// - Throws: a ``ServerError``; nothing is left running or open.
   public static func start(
     options: ServerOptions, logger: Logger, engine open: () throws(EngineError) -> any KeyValueEngine
+  ) throws(ServerError) -> RESPServer {
+    try start(options: options, logger: logger) { () throws(EngineError) in .engine(try open()) }
+  }
+
+  private static func start(
+    options: ServerOptions, logger: Logger, backend open: () throws(EngineError) -> Backend
   ) throws(ServerError) -> RESPServer {
     guard options.allowsInsecure || options.password != nil || isLoopback(options.host) else { throw .insecure(options.host) }
     let tls: NIOSSLContext?
@@ -63,19 +90,24 @@ public final class RESPServer: Sendable {
 
   private static func start(
     _ options: ServerOptions, _ logger: Logger, _ group: MultiThreadedEventLoopGroup, _ pool: NIOThreadPool, _ tls: NIOSSLContext?,
-    _ open: () throws(EngineError) -> any KeyValueEngine
+    _ open: () throws(EngineError) -> Backend
   ) throws(ServerError) -> RESPServer {
     let box = StateBox()
     let listener = try bind(options, group, box, tls)
     let state: ServerState
     do throws(EngineError) {
-      let engine = try open()
-      do throws(EngineError) {
-        let keyspace = try Keyspace(engine: engine, cacheBytes: options.cacheBytes, clock: options.clock)
-        state = ServerState(options: options, keyspace: keyspace, pool: pool, group: group, logger: logger)
-      } catch {
-        try? engine.close()
-        throw error
+      switch try open() {
+      case .engine(let engine):
+        do throws(EngineError) {
+          let keyspace = try Keyspace(engine: engine, cacheBytes: options.cacheBytes, clock: options.clock)
+          state = ServerState(options: options, keyspace: keyspace, pool: pool, group: group, logger: logger)
+        } catch {
+          try? engine.close()
+          throw error
+        }
+      case .replication(let replication):
+        state = ServerState(
+          options: options, keyspace: replication.store.keyspace, replication: replication, pool: pool, group: group, logger: logger)
       }
     } catch {
       try? listener.close().wait()
@@ -89,6 +121,9 @@ public final class RESPServer: Sendable {
     let cron = loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { _ in
       closeIdle(state)
       if options.activeExpiry { expiry.turn() }
+    }
+    state.replication?.announce(client: "\(options.host):\(listener.localAddress?.port ?? 0)") { again in
+      loop.scheduleTask(in: .seconds(1), again)
     }
     box.state.withLock { $0 = state }
     _ = listener.setOption(.autoRead, value: true)
@@ -162,6 +197,11 @@ public final class RESPServer: Sendable {
       timer.cancel()
     }
     try? state.pool.syncShutdownGracefully()
+    if let replication = state.replication {
+      replication.stop()
+      try? group.syncShutdownGracefully()
+      return
+    }
     try? group.syncShutdownGracefully()
     try state.keyspace.engine.close()
   }

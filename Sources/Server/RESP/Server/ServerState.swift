@@ -14,6 +14,8 @@ final class ServerState: Sendable {
 
   let options: ServerOptions
   let keyspace: Keyspace
+  /// The group the key space is replicated in, if it is.
+  let replication: Replication?
   let pool: NIOThreadPool
   let logger: Logger
   let clients = ClientRegistry()
@@ -30,9 +32,10 @@ final class ServerState: Sendable {
   private let settings: Mutex<Settings>
   private let shutdownRequest = Mutex<(@Sendable () -> Void)?>(nil)
 
-  init(options: ServerOptions, keyspace: Keyspace, pool: NIOThreadPool, group: any EventLoopGroup, logger: Logger) {
+  init(options: ServerOptions, keyspace: Keyspace, replication: Replication? = nil, pool: NIOThreadPool, group: any EventLoopGroup, logger: Logger) {
     self.options = options
     self.keyspace = keyspace
+    self.replication = replication
     self.pool = pool
     self.logger = logger
     slowLog = SlowLog(threshold: options.slowLogMicroseconds, capacity: options.slowLogEntries)

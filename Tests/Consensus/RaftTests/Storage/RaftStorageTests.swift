@@ -54,6 +54,28 @@ struct RaftStorageTests {
     try storage.close()
   }
 
+  @Test func aMarkWrittenLateDoesNotContradictALaterOne() throws {
+    let disk = SimulatedFileSystem()
+    let storage = try Self.open(disk).storage
+    // Enough entries, a record each, to fill segments.
+    for index in 1...200 as ClosedRange<UInt64> {
+      let entry = Entry(term: 1, index: index, payload: [UInt8](repeating: 7, count: 100))
+      try storage.waitUntilDurable(try storage.submit(Self.append([entry], HardState(term: 1, commit: index)), of: 1))
+      // Compaction lags: its mark lies behind entries that the next compaction gives up.
+      for (at, base) in [(130, 20), (160, 120)] as [(UInt64, UInt64)] where index == at {
+        let snapshot = Self.snapshot(1, base)
+        try storage.writeSnapshot(snapshot, of: 1)
+        try storage.compact(1, to: LogPlace(term: 1, index: base), keeping: snapshot)
+      }
+    }
+    #expect(storage.firstSequence > 100)
+    try storage.close()
+    let (again, groups, _) = try Self.open(disk)
+    #expect(groups[1]?.base == LogPlace(term: 1, index: 120))
+    #expect(groups[1]?.entries.map(\.index) == Array(121...200))
+    try again.close()
+  }
+
   @Test func aSnapshotStandsForWhatIsGivenUp() throws {
     let disk = SimulatedFileSystem()
     var storage = try Self.open(disk).storage

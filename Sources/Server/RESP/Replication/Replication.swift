@@ -1,0 +1,189 @@
+import Logging
+import StrataDisk
+import StrataHost
+import StrataJobs
+import StrataLSMTree
+import StrataNodes
+import StrataRaft
+import StrataWriteAheadLog
+import Synchronization
+import SystemPackage
+
+/// How a member reaches the others.
+struct MemberConnections: Sendable {
+  var transport: any Transport
+  /// A member listens at this address from now on.
+  var setPeer: @Sendable (NodeID, String) -> Void
+  /// Waits until every connection is closed.
+  var close: @Sendable () -> Void
+}
+
+/// A server's part in a group: its copy of the key space, the Raft member that keeps it, and the connections to the other members.
+///
+/// Clients' writes become commands of the group's log and are answered when a majority holds them durably and this member has applied them; reads
+/// run on this member's store once it is known to be recent enough. Any member takes any command.
+final class Replication: Sendable {
+  typealias Member = RaftNode<StoreMachine>
+
+  let options: ReplicationOptions
+  let store: ReplicatedStore
+  let node: HostedNode<Member>
+  private let connections: MemberConnections
+  private let host: Host
+  private let disk: RaftDisk
+  private let logger: Logger
+
+  /// Comes up with what the directory holds and joins the group. Waits for the disk, not for the others.
+  init(
+    _ options: ReplicationOptions, _ server: ServerOptions, logger: Logger,
+    connect: (ReplicationOptions, StoreFiles) throws(EngineError) -> MemberConnections
+  ) throws(EngineError) {
+    self.options = options
+    self.logger = logger
+    let directory = FilePath(options.directory)
+    let store = try ReplicatedStore(
+      directory, options: Self.storeOptions, maxReplyBytes: server.outputLimit, cacheBytes: server.cacheBytes, clock: server.clock, logger: logger)
+    self.store = store
+    let files = StoreFiles(store.directory)
+    do throws(RaftStorageError) {
+      disk = try RaftDisk(directory.appending("raft"), cluster: options.cluster, toleratesDamage: true)
+    } catch { throw EngineError(.damaged, error.description) }
+    if disk.isDamaged { logger.error("the group's log is damaged; this member gets back what it lost from the others") }
+    connections = try connect(options, files)
+    let log = disk.log(of: 0, running: StoreMachine.self) { snapshot in
+      if let state = Member.machineState(in: snapshot), let durable = try? StoreSnapshot(decoding: state) { store.isDurable(durable) }
+    }
+    host = Host(name: "raft")
+    let knobs = Self.knobs(options)
+    let founders = options.founders.keys.sorted()
+    do throws(HostError) {
+      node = try host.run(
+        Member.self, as: options.node, log: log, codec: RaftMessageCodec(files: files), over: connections.transport,
+        options: Self.nodeOptions(options)
+      ) { durable, now, random, out throws(RecoveryError) in
+        try Member.recover(
+          id: options.node, peers: founders, durable: Self.adjust(durable, options), machine: StoreMachine(store), knobs: knobs, at: now,
+          random: &random, &out)
+      }
+    } catch { throw EngineError(.damaged, error.description) }
+    store.removeOldCheckpoints()
+    let connections = connections
+    store.onMembers { members in
+      for (id, address) in members where id != options.node { connections.setPeer(id, address.peer) }
+    }
+  }
+
+  /// The memtables are small, since each checkpoint flushes them while the member waits.
+  private static var storeOptions: LSMOptions {
+    var options = LSMOptions()
+    options.memtableBytes = 16 << 20
+    return options
+  }
+
+  private static func knobs(_ options: ReplicationOptions) -> RaftKnobs {
+    var knobs = RaftKnobs()
+    knobs.tick = options.tick
+    if case .lease(let drift) = options.reads { knobs.readMode = .lease(maxClockDriftPPM: drift) }
+    knobs.sessionWindow = 8192
+    knobs.maxOpenRequests = 100_000
+    knobs.compactBytes = options.snapshotBytes
+    knobs.compactEntries = 1_000_000
+    return knobs
+  }
+
+  private static func nodeOptions(_ options: ReplicationOptions) -> NodeOptions {
+    var result = NodeOptions()
+    result.deadline = options.timeout
+    return result
+  }
+
+  /// A member that lost its disk has an empty log, and so has a founder at its first start. Only the former may have promised something.
+  private static func adjust(_ durable: DurableState<Member.Record>, _ options: ReplicationOptions) -> DurableState<Member.Record> {
+    DurableState(records: durable.records, isDamaged: durable.isDamaged || (options.lostItsDisk && durable.records.isEmpty))
+  }
+
+  // MARK: Commands
+
+  /// Puts a command into the group's log. The answer comes when it is applied here; or, after the timeout, that its outcome is not known.
+  func write(_ command: [UInt8], _ completion: @escaping @Sendable (Result<[UInt8], ReplicationFailure>) -> Void) {
+    node.request(.command(command), deadline: options.timeout) { completion(Self.outcome($0)) }
+  }
+
+  /// Calls back when the store is recent enough for a read that came before this call.
+  func confirm(_ completion: @escaping @Sendable (ReplicationFailure?) -> Void) {
+    let question: Member.Request =
+      if case .stale(let limit) = options.reads { .staleQuery([], within: limit) } else { .query([]) }
+    node.request(question, deadline: options.timeout) { result in
+      switch Self.outcome(result) {
+      case .success: completion(nil)
+      case .failure(let failure): completion(failure)
+      }
+    }
+  }
+
+  private static func outcome(_ result: Result<Member.Response, HostError>) -> Result<[UInt8], ReplicationFailure> {
+    switch result {
+    case .success(.answer(let bytes)): .success(bytes)
+    case .success(.proposed): .success([])
+    case .success(.refused(let why)): .failure(.refused(why))
+    case .failure(.outcomeUnknown(.deadline)): .failure(.unknown("no majority of the members answered in time"))
+    case .failure(.outcomeUnknown(let loss)): .failure(.unknown(loss.description))
+    case .failure(let error): .failure(.refused(error.description))
+    }
+  }
+
+  // MARK: Members
+
+  /// Tells the group where this member can be reached, and tells it again until it knows. `later` calls back after a while.
+  func announce(client: String, _ later: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void) {
+    let address = MemberAddress(peer: options.peerAddress ?? options.founders[options.node] ?? "", client: client)
+    guard store.members[options.node] != address else { return }
+    write(ReplicatedStore.addressCommand(options.node, address)) { result in
+      if case .failure = result { later { self.announce(client: client, later) } }
+    }
+  }
+
+  /// Changes the members, where this member leads.
+  func change(_ change: ConfChange, _ completion: @escaping @Sendable (Result<[UInt8], ReplicationFailure>) -> Void) {
+    node.request(.change(change), deadline: options.timeout) { completion(Self.outcome($0)) }
+  }
+
+  /// Hands leadership over, where this member leads.
+  func transfer(to target: NodeID, _ completion: @escaping @Sendable (Result<[UInt8], ReplicationFailure>) -> Void) {
+    node.request(.transfer(target), deadline: options.timeout) { completion(Self.outcome($0)) }
+  }
+
+  /// How the member stands. Waits for its host, a moment.
+  func status() throws(ReplicationFailure) -> RaftStatus {
+    do { return try node.inspect { $0.core.status } } catch { throw .refused(error.description) }
+  }
+
+  /// The same, on the host's thread.
+  func status(_ completion: @escaping @Sendable (RaftStatus?) -> Void) {
+    node.inspect({ $0.core.status }) { completion(try? $0.get()) }
+  }
+
+  // MARK: The end
+
+  /// Hands leadership to the member that is furthest, so that nobody has to wait for an election; then leaves. Waits.
+  func stop() {
+    if let status = try? status(), status.role == .leader { handOver(status) }
+    node.stop()
+    host.stop()
+    connections.close()
+    do { try disk.close() } catch { logger.error("the group's log could not be closed", metadata: ["reason": "\(error)"]) }
+    do { try store.close() } catch { logger.error("the store could not be closed", metadata: ["reason": "\(error)"]) }
+  }
+
+  private func handOver(_ status: RaftStatus) {
+    let others = status.progress.filter { $0.id != status.id && status.confState.voters.contains($0.id) && $0.progress.isActive }
+    guard let target = others.max(by: { $0.progress.match < $1.progress.match })?.id else { return }
+    transfer(to: target) { _ in }
+    // A transfer ends or is given up within one election timeout.
+    let pause = Monitor(())
+    let deadline = MonotonicClock.now() + 1_000_000_000
+    while MonotonicClock.now() < deadline, let now = try? self.status(), now.role == .leader {
+      _ = pause.wait(timeout: .milliseconds(5), until: { _ in nil as Bool? })
+    }
+  }
+}

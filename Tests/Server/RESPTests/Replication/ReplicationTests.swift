@@ -1,0 +1,248 @@
+import Logging
+import StrataHost
+import StrataNodes
+import StrataRaft
+import Testing
+
+@testable import StrataRESP
+
+@Suite(.serialized) struct ReplicationTests {
+  @Test func anyMemberTakesAnyCommand() throws {
+    let group = try Group()
+    let clients = try group.founders.keys.sorted().map { try group.connect($0) }
+    #expect(try clients[0].call("SET", "a", "1") == .ok)
+    for client in clients { #expect(try client.call("GET", "a") == .bulk("1")) }
+    #expect(try clients[1].call("INCR", "a") == .integer(2))
+    #expect(try clients[2].call("INCRBY", "a", "5") == .integer(7))
+    #expect(try clients[0].call("MSET", "b", "2", "c", "3") == .ok)
+    #expect(try clients[1].call("MGET", "a", "b", "c", "d") == .array([.bulk("7"), .bulk("2"), .bulk("3"), .null]))
+    #expect(try clients[2].call("DEL", "a", "b", "nothing") == .integer(2))
+    #expect(try clients[0].call("EXISTS", "a", "b", "c") == .integer(1))
+    #expect(try clients[1].call("DBSIZE") == .integer(1))
+    #expect(try clients[2].call("GETSET", "c", "4") == .bulk("3"))
+    #expect(try clients[0].call("APPEND", "c", "2") == .integer(2))
+    #expect(try clients[1].call("INCR", "nothing", "here") == .error("ERR wrong number of arguments for 'incr' command"))
+    #expect(try clients[1].call("SET", "w", "x") == .ok)
+    #expect(try clients[0].call("INCR", "w") == .error("ERR value is not an integer or out of range"))
+    #expect(try clients[2].call("FLUSHALL") == .ok)
+    #expect(try clients[0].call("GET", "c") == .null)
+  }
+
+  @Test func aPipelineIsAnsweredInItsOrder() throws {
+    let group = try Group()
+    for id in group.founders.keys.sorted() {
+      let client = try group.connect(id)
+      var bytes: [UInt8] = []
+      for number in 0..<300 {
+        bytes += Client.encode(["SET", "k\(number % 7)", "\(number)"])
+        bytes += Client.encode(["GET", "k\(number % 7)"])
+        if number % 50 == 0 { bytes += Client.encode(["PING", "p\(number)"]) + Array("ECHO inline\r\n".utf8) }
+        if number % 60 == 0 { bytes += Client.encode(["SELECT", "\(number / 60)"]) }
+      }
+      try client.send(bytes)
+      for number in 0..<300 {
+        #expect(try client.reply() == .ok)
+        #expect(try client.reply() == .bulk("\(number)"))
+        if number % 50 == 0 {
+          #expect(try client.reply() == .bulk("p\(number)"))
+          #expect(try client.reply() == .bulk("inline"))
+        }
+        if number % 60 == 0 { #expect(try client.reply() == .ok) }
+      }
+    }
+  }
+
+  @Test func repliesSpeakTheProtocolOfTheClient() throws {
+    let group = try Group(1)
+    let client = try group.connect(1)
+    try client.send(Client.encode(["HELLO", "3"]) + Client.encode(["GETDEL", "no"]) + Client.encode(["SET", "k", "v", "GET"]))
+    _ = try client.reply()
+    #expect(try client.reply() == .null)
+    #expect(try client.reply() == .null)
+    #expect(try client.call("SET", "k", "w", "GET") == .bulk("v"))
+  }
+
+  @Test func writesGoOnWithoutTheLeader() throws {
+    let group = try Group()
+    let leader = try group.leader()
+    let others = group.founders.keys.filter { $0 != leader }.sorted()
+    #expect(try group.connect(leader).call("SET", "a", "1") == .ok)
+    group.network.isolate(leader)
+    let client = try group.connect(others[0])
+    #expect(try client.call("INCR", "a") == .integer(2))
+    #expect(try group.connect(others[1]).call("GET", "a") == .bulk("2"))
+    group.network.heal()
+    #expect(try group.connect(leader).call("GET", "a") == .bulk("2"))
+  }
+
+  @Test(.requirement("Raft.never.1")) func aMinorityAnswersNothing() throws {
+    let group = try Group { $0.timeout = .milliseconds(700) }
+    let leader = try group.leader()
+    #expect(try group.connect(leader).call("SET", "a", "1") == .ok)
+    group.network.isolate(leader)
+    let client = try group.connect(leader)
+    guard case .error(let write) = try client.call("SET", "a", "2") else {
+      Issue.record("a leader without a majority has acknowledged a write")
+      return
+    }
+    #expect(write.hasPrefix("UNKNOWN the outcome is not known"))
+    guard case .error(let read) = try client.call("GET", "a") else {
+      Issue.record("a leader without a majority has answered a read")
+      return
+    }
+    #expect(read.hasPrefix("CLUSTERDOWN"))
+    // What needs no group is answered all the same.
+    #expect(try client.call("PING") == .simple("PONG"))
+    group.network.heal()
+    let answer = try group.eventually { if case .bulk(let bytes) = try client.call("GET", "a") { bytes } else { nil } }
+    #expect(answer == Array("1".utf8) || answer == Array("2".utf8))
+  }
+
+  @Test func whatWasAnsweredSurvivesTheStopOfAll() throws {
+    let group = try Group()
+    let client = try group.connect(1)
+    for number in 0..<50 { #expect(try client.call("SET", "k\(number)", "v\(number)") == .ok) }
+    #expect(try client.call("PEXPIREAT", "k7", "1") == .integer(1))
+    for id in group.founders.keys { try group.stop(id) }
+    for id in group.founders.keys.sorted() { try group.start(id) }
+    let again = try group.connect(2)
+    for number in 0..<50 { #expect(try again.call("GET", "k\(number)") == (number == 7 ? .null : .bulk("v\(number)"))) }
+    #expect(try again.call("DBSIZE") == .integer(49))
+  }
+
+  @Test(.requirement("Raft.never.3"), .requirement("Raft.never.4")) func aStoreComesBackFromItsCheckpoint() throws {
+    let group = try Group { $0.snapshotBytes = 20_000 }
+    let client = try group.connect(1)
+    var sum = 0
+    for number in 1...400 {
+      #expect(try client.call("INCRBY", "sum", "\(number)") == .integer(Int64(sum + number)))
+      #expect(try client.call("SET", "k\(number % 40)", String(repeating: "x", count: 200) + "\(number)") == .ok)
+      sum += number
+    }
+    let first = try #require(Int(try group.status(1)["raft_log_first"] ?? ""))
+    #expect(first > 100)
+    for id in group.founders.keys { try group.stop(id) }
+    for id in group.founders.keys.sorted() { try group.start(id) }
+    let again = try group.connect(3)
+    #expect(try again.call("GET", "sum") == .bulk("\(sum)"))
+    #expect(try again.call("GET", "k7") == .bulk(String(repeating: "x", count: 200) + "367"))
+    #expect(try again.call("INCR", "sum") == .integer(Int64(sum + 1)))
+  }
+
+  @Test func aCommandInTwoEntriesIsCarriedOutOnce() throws {
+    let group = try Group()
+    let leader = try group.leader()
+    let follower = try #require(group.founders.keys.sorted().first { $0 != leader })
+    let client = try group.connect(follower)
+    #expect(try client.call("INCR", "n") == .integer(1))
+    for number in 2...40 {
+      // The answer, or the question, gets lost; it is asked again under the same number.
+      group.network.cut(from: number % 2 == 0 ? leader : follower, to: number % 2 == 0 ? follower : leader)
+      try client.send(Client.encode(["INCR", "n"]))
+      for _ in 0..<(number * 50) { _ = try group.status(leader)["role"] == nil }
+      group.network.heal()
+      #expect(try client.reply() == .integer(Int64(number)))
+      if number > 6 { break }
+    }
+  }
+
+  // MARK: What the server says of itself
+
+  @Test func roleInfoAndWaitTellTheTruth() throws {
+    let group = try Group()
+    let leader = try group.leader()
+    let follower = try #require(group.founders.keys.sorted().first { $0 != leader })
+    let client = try group.connect(leader)
+    #expect(try client.call("SET", "a", "1") == .ok)
+    #expect(try client.call("WAIT", "2", "20000") == .integer(2))
+    group.network.isolate(follower)
+    #expect(try client.call("SET", "a", "2") == .ok)
+    #expect(try client.call("WAIT", "2", "50") == .integer(1))
+    group.network.heal()
+    guard case .array(let role) = try client.call("ROLE"), role.count == 3, case .array(let replicas) = role[2] else {
+      Issue.record("ROLE")
+      return
+    }
+    #expect(role[0] == .bulk("master"))
+    #expect(replicas.count >= 1)
+    let client2 = try group.connect(follower)
+    let port = try #require(group.servers[leader]?.port)
+    _ = try group.eventually {
+      if case .array(let role) = try client2.call("ROLE"), role[0] == .bulk("slave"), role[2] == .integer(Int64(port)) { true } else { nil }
+    }
+    guard case .bulk(let info) = try client2.call("INFO", "replication") else {
+      Issue.record("INFO")
+      return
+    }
+    let text = String(decoding: info, as: UTF8.self)
+    #expect(text.contains("role:slave") && text.contains("raft_node:\(follower.rawValue)") && text.contains("raft_leader:\(leader.rawValue)"))
+  }
+
+  // MARK: Members
+
+  @Test func membersComeAndGoWhileOthersWrite() throws {
+    let group = try Group()
+    var leader = try group.leader()
+    let client = try group.connect(leader)
+    for number in 0..<20 { #expect(try client.call("SET", "k\(number)", "v") == .ok) }
+    try group.start(4) { $0.peerAddress = "member:4" }
+    #expect(try group.connect(leader).call("RAFT", "ADD", "4", "member:4") == .ok)
+    _ = try group.eventually { try group.status(leader)["member4"]?.hasPrefix("kind=voter") == true ? true : nil }
+    #expect(try group.connect(4).call("GET", "k7") == .bulk("v"))
+    // Half of four is no majority; three are.
+    let gone = try #require(group.founders.keys.sorted().first { $0 != leader })
+    try group.stop(gone)
+    #expect(try client.call("SET", "later", "1") == .ok)
+    #expect(try group.connect(leader).call("RAFT", "REMOVE", "\(gone.rawValue)") == .ok)
+    _ = try group.eventually { try group.status(leader)["member\(gone.rawValue)"] == nil ? true : nil }
+    #expect(try group.connect(leader).call("RAFT", "TRANSFER", "4") == .ok)
+    _ = try group.eventually { try group.status(4)["role"] == "master" ? true : nil }
+    leader = 4
+    #expect(try group.connect(4).call("INCR", "later") == .integer(2))
+  }
+
+  @Test func changesThatAreNotSafeAreRefusedWithTheReason() throws {
+    let group = try Group(1)
+    let client = try group.connect(1)
+    _ = try group.leader()
+    #expect(try client.call("SET", "a", "1") == .ok)
+    guard case .error(let why) = try client.call("RAFT", "REMOVE", "1") else {
+      Issue.record("the last member was removed")
+      return
+    }
+    #expect(why.hasPrefix("ERR "))
+    for words in [["ADD", "0", "a:1"], ["ADD", "2", "nowhere"], ["DANCE"], ["STATUS", "more"]] {
+      try client.send(Client.encode(["RAFT"] + words))
+      let reply = try client.reply()
+      if case .error = reply { continue }
+      Issue.record("\(words) is answered by \(reply)")
+    }
+    #expect(try client.call("GET", "a") == .bulk("1"))
+  }
+
+  @Test func aMemberThatLostItsDiskRejoins() throws {
+    let group = try Group()
+    let client = try group.connect(1)
+    for number in 0..<30 { #expect(try client.call("SET", "k\(number)", "v\(number)") == .ok) }
+    let leader = try group.leader()
+    let victim = try #require(group.founders.keys.sorted().first { $0 != leader })
+    try group.loseDisk(victim)
+    #expect(try group.connect(leader).call("SET", "meanwhile", "1") == .ok)
+    try group.start(victim) { $0.lostItsDisk = true }
+    _ = try group.eventually { try group.status(victim)["raft_repairing"] == "0" ? true : nil }
+    #expect(try group.connect(victim).call("GET", "k7") == .bulk("v7"))
+    #expect(try group.connect(victim).call("GET", "meanwhile") == .bulk("1"))
+  }
+
+  // MARK: Reads that promise less
+
+  @Test func leasesAndStaleReadsAnswer() throws {
+    for reads in [ReplicationOptions.Reads.lease(maxClockDriftPPM: 1000), .stale(within: .seconds(5))] {
+      let group = try Group { $0.reads = reads }
+      let client = try group.connect(1)
+      #expect(try client.call("SET", "a", "1") == .ok)
+      let other = try group.connect(2)
+      _ = try group.eventually { try other.call("GET", "a") == .bulk("1") ? true : nil }
+    }
+  }
+}
