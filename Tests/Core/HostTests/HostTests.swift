@@ -102,7 +102,7 @@ struct HostTests {
   @Test func theWritesOfOneTurnAreOneBatch() throws {
     let rig = try Rig()
     let answers = Answers()
-    rig.together { for number in 0..<100 { rig.node.request(.write(number), answers.take) } }
+    rig.together { for number in 0..<100 as Range<UInt64> { rig.node.request(.write(number), answers.take) } }
     #expect(answers.first(100).compactMap { try? $0.get() } == Array(1...100))
     let batches = rig.log.state.withLock { $0.batches }
     #expect(batches.count == 1 && batches.first?.count == 100)
