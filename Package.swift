@@ -46,6 +46,7 @@ let blocks: [Target] = [
     "Storage", "LSMTree",
     ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "MerkleTree", ["StrataBytes", "StrataJobs"]),
+  block("Storage", "NodeLog", ["StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
   block(
@@ -78,6 +79,9 @@ let blockTests: [Target] = [
     "Storage", "Bitcask",
     ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system],
     resources: [.copy("Golden")]),
+  tests(
+    "Storage", "NodeLog",
+    ["StrataNodeLog", "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
   tests(
     "Storage", "SSTable",
     ["StrataSSTable", "StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", "StrataNodes", "StrataSimulation", system]),

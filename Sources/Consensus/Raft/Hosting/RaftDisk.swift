@@ -14,8 +14,7 @@ public final class RaftDisk: Sendable {
   }
 
   let storage: RaftStorage
-  let queue: DiskQueue
-  private let worker: Worker
+  let worker: SerialWorker
   private let found: Monitor<Found>
 
   /// Whether records that had been durable are lost: every group then begins by getting them back from its other members.
@@ -33,13 +32,9 @@ public final class RaftDisk: Sendable {
     self.storage = storage
     self.isDamaged = isDamaged
     self.groups = groups.keys.sorted()
-    let queue = DiskQueue()
-    self.queue = queue
     found = Monitor(Found(groups: groups))
-    worker = Worker(name: "raft-disk") { queue.run() }
+    worker = SerialWorker(name: "raft-disk")
   }
-
-  deinit { queue.stop() }
 
   /// The groups of which something was stored when it was opened, in ascending order.
   public let groups: [UInt64]
@@ -66,46 +61,7 @@ public final class RaftDisk: Sendable {
   ///
   /// - Throws: ``RaftStorageError``; the directory is free all the same.
   public func close() throws(RaftStorageError) {
-    queue.stop()
-    worker.join()
+    worker.finish()
     try storage.close()
-  }
-}
-
-/// Work for the disk, done one piece after another.
-final class DiskQueue: Sendable {
-  private struct State {
-    var jobs: [@Sendable () -> Void] = []
-    var isStopping = false
-  }
-
-  private let monitor = Monitor(State())
-
-  /// Does `job` after all that was there before. Says whether it will: not after ``stop()``.
-  func add(_ job: @escaping @Sendable () -> Void) -> Bool {
-    let isTaken = monitor.withLock { state in
-      if !state.isStopping { state.jobs.append(job) }
-      return !state.isStopping
-    }
-    monitor.signal()
-    return isTaken
-  }
-
-  func stop() {
-    monitor.withLock { $0.isStopping = true }
-    monitor.broadcast()
-  }
-
-  /// The thread: ends when it was stopped and nothing is left.
-  func run() {
-    while true {
-      let jobs = monitor.wait(choosing: { state -> Waiting<[@Sendable () -> Void]> in
-        if state.jobs.isEmpty, !state.isStopping { return .wait(on: 0) }
-        defer { state.jobs = [] }
-        return .done(state.jobs)
-      })
-      if jobs.isEmpty { return }
-      for job in jobs { job() }
-    }
   }
 }

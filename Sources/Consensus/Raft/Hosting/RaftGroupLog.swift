@@ -102,7 +102,7 @@ public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
       defer { state.isCompacting = true }
       return !state.isCompacting
     }
-    if mustStart { _ = disk.queue.add { self.compact() } }
+    if mustStart { _ = disk.worker.add { self.compact() } }
   }
 
   private func note(_ record: Record) {
@@ -134,7 +134,7 @@ public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
       return false
     }
     if isHere { return body() }
-    let isTaken = disk.queue.add {
+    let isTaken = disk.worker.add {
       body()
       self.state.withLock { $0.putOff -= 1 }
     }
@@ -196,7 +196,7 @@ public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
       state.isCompacting = state.compaction != nil
       return state.isCompacting
     }
-    if isMore { _ = disk.queue.add { self.compact() } }
+    if isMore { _ = disk.worker.add { self.compact() } }
   }
 
   /// Records on their way into one unit of the log.
