@@ -24,7 +24,7 @@ struct ListMachine: RaftStateMachine {
   }
 
   func query(_ question: [UInt8]) -> [UInt8] { numbers }
-  func snapshot() -> [UInt8] { numbers }
+  func snapshot() -> [UInt8]? { numbers }
 
   mutating func restore(_ bytes: [UInt8]) -> Bool {
     numbers = bytes
