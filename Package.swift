@@ -131,7 +131,7 @@ let shims: [Target] = [
 let serverTargets =
   server + tool + [
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
-    tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
+    tests("Server", "RESP", nio + ["StrataRESP", "StrataDisk", "StrataLSMTree", "StrataNodes", "StrataSimulation", log]),
   ]
 
 let serverProducts: [Product] = server.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])]
