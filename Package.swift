@@ -143,7 +143,9 @@ let shims: [Target] = [
 let serverTargets =
   server + tool + [
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
-    tests("Server", "RESP", nio + ["StrataRESP", "StrataHost", "StrataLSMTree", "StrataNodes", "StrataRaft", log, system]),
+    tests(
+      "Server", "RESP",
+      nio + ["StrataRESP", "StrataDisk", "StrataHost", "StrataLSMTree", "StrataNodes", "StrataRaft", "StrataSimulation", log, system]),
   ]
 
 let serverProducts: [Product] = server.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])]

@@ -24,7 +24,7 @@ enum StoreLayout: String, CaseIterable {
     guard let found = try Self.recognize(directory, on: fileSystem), found != self else { return }
     throw EngineError(
       .refused,
-      "\(directory): the store was made with engine \(found.rawValue), not \(rawValue); start with --engine \(found.rawValue), or choose another --dir"
-    )
+      "\(directory): the store was made with engine \(found.rawValue), not \(rawValue); start with --engine \(found.rawValue), "
+        + "or choose another --dir")
   }
 }

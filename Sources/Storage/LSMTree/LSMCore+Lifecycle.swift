@@ -146,6 +146,7 @@ extension LSMCore {
   var statistics: LSMStatistics {
     var statistics = LSMStatistics(log: log.statistics, cache: cache.statistics)
     counters.read(into: &statistics)
+    statistics.userBytes = commit.withLock { $0.userBytes }
     var byLevel = [UInt64](repeating: 0, count: LSMOptions.maxLevels)
     var tables = [Int](repeating: 0, count: LSMOptions.maxLevels)
     for keyspace in allKeyspaces {

@@ -21,7 +21,9 @@ extension LSMTree {
   /// - Returns: the write's version.
   /// - Throws: `.busy` where it would have had to wait: nothing was written, see ``whenRoom(forBytes:_:)``; `.noSpace`, and as
   ///   ``put(_:_:in:durability:)``.
-  public func submit(put key: RawSpan, _ value: RawSpan, in keyspace: Keyspace? = nil, durability: Durability? = nil) throws(LSMError) -> UInt64 {
+  public func submit(
+    put key: RawSpan, _ value: RawSpan, in keyspace: Keyspace? = nil, durability: Durability? = nil
+  ) throws(LSMError) -> UInt64 {
     try submit(.value, key, value, keyspace, durability)
   }
 
@@ -57,18 +59,18 @@ extension LSMTree {
   /// Whether a submission of modest size would be taken.
   public var hasRoom: Bool { core.hasRoom }
 
-  /// Calls `body` once a submission of `bytes` would be taken, or with what keeps it from being: a full disk, say. The room is not reserved. `body` runs
-  /// on a thread of the store's and must be short.
+  /// Calls `body` once a submission of `bytes` would be taken, or with what keeps it from being: a full disk, say. The room is not reserved.
+  /// `body` runs on a thread of the store's and must be short.
   public func whenRoom(forBytes bytes: Int, _ body: @escaping @Sendable (LSMError?) -> Void) { core.whenRoom(forBytes: bytes, body) }
 
   // MARK: Acknowledgement
 
-  /// Every write up to this version is acknowledged: it holds under the durability it was made with. One atomic load. Writes that leave the log out
-  /// count with the next one that does not.
+  /// Every write up to this version is acknowledged: it holds under the durability it was made with. One atomic load. Writes that leave the log
+  /// out count with the next one that does not.
   public var acknowledgedVersion: UInt64 { core.log.acknowledgedMark }
 
-  /// Calls `body` once every write up to `version` is acknowledged, or with the error because of which it never will be. A version not given out yet
-  /// counts as the last one that is. `body` runs on the calling or on the committing thread and must be short.
+  /// Calls `body` once every write up to `version` is acknowledged, or with the error because of which it never will be. A version not given
+  /// out yet counts as the last one that is. `body` runs on the calling or on the committing thread and must be short.
   public func whenAcknowledged(_ version: UInt64, _ body: @escaping @Sendable (LSMError?) -> Void) {
     when(version, durably: false, body)
   }
@@ -78,8 +80,8 @@ extension LSMTree {
     core.log.whenReached(mark: version, durably: durably) { error in body(error.map { core.refused($0) }) }
   }
 
-  /// Blocks until every write up to `version` survives power loss, whatever durability it was made with. A version not given out yet counts as the last
-  /// one that is.
+  /// Blocks until every write up to `version` survives power loss, whatever durability it was made with. A version not given out yet counts as
+  /// the last one that is.
   public func waitUntilDurable(_ version: UInt64) throws(LSMError) {
     do throws(WALError) { try core.log.wait(forMark: version, durably: true) } catch { throw core.refused(error) }
   }

@@ -5,7 +5,7 @@ import Synchronization
 
 /// What a store has done and holds; counts are since it was opened.
 public struct LSMStatistics: Sendable {
-  /// Bytes of keys and values given to writes.
+  /// Bytes of keys and values given to writes, with their lengths.
   public var userBytes: UInt64 = 0
   /// What the log has done.
   public var log: WALStatistics
@@ -79,7 +79,6 @@ struct FinishedMerge {
 
 /// Counters that many threads add to.
 final class Counters: Sendable {
-  let userBytes = Atomic<UInt64>(0)
   let orphansRemoved = Atomic<UInt64>(0)
   private let stallNanoseconds = Atomic<UInt64>(0)
   private let stalls = Atomic<UInt64>(0)
@@ -125,7 +124,6 @@ final class Counters: Sendable {
   }
 
   func read(into statistics: inout LSMStatistics) {
-    statistics.userBytes = userBytes.load(ordering: .relaxed)
     statistics.orphansRemoved = orphansRemoved.load(ordering: .relaxed)
     statistics.stallNanoseconds = stallNanoseconds.load(ordering: .relaxed)
     statistics.stalls = stalls.load(ordering: .relaxed)

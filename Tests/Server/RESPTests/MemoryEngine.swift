@@ -132,8 +132,8 @@ final class MemoryEngine: KeyValueEngine {
   }
 
   func put(_ key: RawSpan, _ value: RawSpan, expiry: UInt64, wantsPrevious: Bool) throws(EngineError) -> WriteOutcome {
-    let outcome = try submit(
-      [.put(key: key.withUnsafeBytes { [UInt8]($0) }, value: value.withUnsafeBytes { [UInt8]($0) }, expiry: expiry)], wantsPrevious: wantsPrevious)
+    let put = Mutation.put(key: key.withUnsafeBytes { [UInt8]($0) }, value: value.withUnsafeBytes { [UInt8]($0) }, expiry: expiry)
+    let outcome = try submit([put], wantsPrevious: wantsPrevious)
     return WriteOutcome(sequence: outcome.sequence, previous: outcome.previous[0])
   }
 

@@ -13,6 +13,8 @@ enum Note: Hashable, Sendable {
   case began([Change])
   /// Everything begun so far survives power loss.
   case durable
+  /// So many of those begun survive power loss.
+  case acknowledged(Int)
   case recovered(kept: Int)
 }
 
@@ -26,6 +28,7 @@ struct CrashModel {
       switch note {
       case .began(let batch): changes.append(batch)
       case .durable: durable = changes.count
+      case .acknowledged(let count): durable = max(durable, count)
       case .recovered(let kept):
         changes.removeLast(changes.count - kept)
         durable = kept

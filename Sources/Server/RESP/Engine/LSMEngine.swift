@@ -178,10 +178,8 @@ struct StoredRecord: ~Escapable {
 
   static func encode(_ value: [UInt8], expiry: UInt64) -> [UInt8] {
     [UInt8](unsafeUninitializedCapacity: headBytes + value.count) { buffer, count in
-      write(
-        value.span.bytes, expiry: expiry,
-        to: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<(headBytes + value.count)]))
       count = headBytes + value.count
+      write(value.span.bytes, expiry: expiry, to: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count))
     }
   }
 }

@@ -245,7 +245,13 @@ final class Keyspace: Sendable {
       var sees = false
       for (key, expiry) in page.keys where expiry != 0 {
         sees = true
-        if expiry <= now { try expire(key, now) }
+        guard expiry <= now else { continue }
+        do throws(EngineError) { try expire(key, now) } catch {
+          // The next turn looks at this page again, when there may be room.
+          guard error.kind == .noRoom else { throw error }
+          lock.withLock { expiries.note() }
+          return position
+        }
       }
       position = page.next == .end ? .start : page.next
       lock.withLock {

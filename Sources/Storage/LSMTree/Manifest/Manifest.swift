@@ -7,7 +7,8 @@ import SystemPackage
 ///
 /// An edit is durable on return. Where an append or its sync fails, what is on the device is unknown: the state goes whole into a new file,
 /// whose name in `CURRENT` settles it. Where that fails too, every later edit is refused, and no file may be deleted any more on the
-/// strength of an edit. Safe from any thread; edits are one at a time.
+/// strength of an edit. A full disk is told apart: an edit that found no room was not made, and may be tried again.
+/// Safe from any thread; edits are one at a time.
 final class Manifest: Sendable {
   private struct Log {
     var state: ManifestState
@@ -50,7 +51,8 @@ final class Manifest: Sendable {
   var rotations: Int { log.withLock { $0.rotations } }
 
   /// Makes a change durable as a whole.
-  /// - Throws: the failure after which the store can take no further edit.
+  /// - Throws: `.noSpace` where nothing has changed and the same edit may succeed later; else the failure after which the store can take no
+  ///   further edit.
   func apply(_ edit: ManifestEdit) throws(LSMError) {
     try log.withLock { (log) throws(LSMError) in
       if let failure = log.failure { throw .readOnly(cause: failure) }
@@ -60,8 +62,12 @@ final class Manifest: Sendable {
       }
       let isLong = log.offset > Self.rewriteBytes || (log.offset > floorBytes && log.offset > log.snapshotBytes * 4)
       if !isLong {
+        let bytes = ManifestFormat.encode(edit, editNumber: log.nextEdit, file: log.number)
+        do throws(DiskError) { try log.file.write(bytes, at: log.offset) } catch {
+          // What was written of it is no whole edit, and the next one is written over it.
+          if case .noSpace = error { throw LSMError(error) }
+        }
         do throws(DiskError) {
-          let bytes = ManifestFormat.encode(edit, editNumber: log.nextEdit, file: log.number)
           try log.file.write(bytes, at: log.offset)
           try log.file.sync(.data)
           log.offset += UInt64(bytes.count)

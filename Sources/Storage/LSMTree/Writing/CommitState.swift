@@ -8,6 +8,8 @@ struct CommitState {
   var lastLogged: UInt64
   /// The last record of the log.
   var lastLog: UInt64
+  /// Bytes of keys and values since opening, with their lengths.
+  var userBytes: UInt64 = 0
   /// Bytes given to the log since opening, for the cap on its size.
   var loggedBytes: UInt64 = 0
   /// `loggedBytes` at which the cap is looked at again.

@@ -247,6 +247,7 @@ extension LSMCore {
       }
     }
     state.lastSequence = last
+    state.userBytes += UInt64(record.count - BatchFormat.headerBytes)
     return Reservation(first: first, last: last, place: ring.enqueue(), ticket: ticket)
   }
 }

@@ -76,6 +76,7 @@ extension LSMCore {
   private func holdBack(_ bytes: Int, _ options: WriteOptions) throws(LSMError) {
     let began = MonotonicClock.now()
     defer { counters.stalled(MonotonicClock.now() &- began) }
+    var hasTried = false
     while true {
       let seen = scheduler.progress
       let word = pressureWord.load(ordering: .acquiring)
@@ -93,7 +94,7 @@ extension LSMCore {
       }
       try commit.withLock { (state) throws(LSMError) in try state.checkOpen() }
       if reason == .noSpace {
-        try tryForSpace()
+        try tryForSpace(again: &hasTried)
         continue
       }
       if options.noStall { throw .busy(reason) }
@@ -101,8 +102,11 @@ extension LSMCore {
     }
   }
 
-  /// With a full disk a write fails, unless there is space again: then the jobs that failed are tried once more.
-  func tryForSpace() throws(LSMError) {
+  /// With a full disk a write fails, unless there is space again: then the jobs that failed are tried once more, and only once for one write,
+  /// as what is reported free may not be for us.
+  func tryForSpace(again hasTried: inout Bool) throws(LSMError) {
+    if hasTried { throw .noSpace(directory) }
+    hasTried = true
     let free = (try? fileSystem.freeSpace(directory)) ?? .max
     // A flush writes about as much as its memtable holds.
     let sealed = allKeyspaces.flatMap { $0.shape.withLock { $0.sealed.map(\.memtable.usedBytes) } }.max() ?? 0
@@ -134,11 +138,14 @@ extension LSMCore {
 
   /// Waits for a flush where the keyspace's memtables are all full.
   func waitForMemtable(_ keyspace: Keyspace) throws(LSMError) {
-    let seen = scheduler.progress
-    guard sealedCount(keyspace) >= options.maxSealedMemtables else { return }
-    try commit.withLock { (state) throws(LSMError) in try state.checkOpen() }
-    if work.withLock({ $0.isOutOfSpace }) { try tryForSpace() }
-    scheduler.wait(after: seen)
+    var hasTried = false
+    while true {
+      let seen = scheduler.progress
+      guard sealedCount(keyspace) >= options.maxSealedMemtables else { return }
+      try commit.withLock { (state) throws(LSMError) in try state.checkOpen() }
+      if work.withLock({ $0.isOutOfSpace }) { try tryForSpace(again: &hasTried) }
+      scheduler.wait(after: seen)
+    }
   }
 
   /// Bytes that compactions have still to move for the levels to be in shape.

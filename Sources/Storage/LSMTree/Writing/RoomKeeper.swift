@@ -90,13 +90,14 @@ extension LSMCore {
   /// Returns when a write of `bytes` would be taken, or with what keeps it from that.
   private func makeRoom(_ bytes: Int) -> LSMError? {
     do throws(LSMError) {
+      var hasTried = false
       while true {
         let seen = scheduler.progress
         if isClosed.load(ordering: .acquiring) { throw .closed }
         try commit.withLock { (state) throws(LSMError) in try state.checkOpen() }
         let word = pressureWord.load(ordering: .acquiring)
         if isStopping(word) {
-          if work.withLock({ $0.isOutOfSpace }) { try tryForSpace() } else { scheduler.wait(after: seen) }
+          if work.withLock({ $0.isOutOfSpace }) { try tryForSpace(again: &hasTried) } else { scheduler.wait(after: seen) }
           continue
         }
         if word != 0 { pace(word, bytes) }
