@@ -59,7 +59,16 @@ let blocks: [Target] = [
   block("Encoding", "Avro", ["CStrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", system]),
 ]
 
+/// What Tests/Fuzz/Fuzzing decodes mutated bytes with.
+let fuzzed: [Target.Dependency] = [
+  "StrataAvro", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataMerkleTree", "StrataNodes",
+  "StrataRaft", "StrataSSTable", "StrataSimulation", "StrataWriteAheadLog", system,
+]
+
 let blockTests: [Target] = [
+  .target(name: "Fuzzing", dependencies: fuzzed, path: "Tests/Fuzz/Fuzzing", swiftSettings: settings),
+  .executableTarget(name: "strata-fuzz", dependencies: ["Fuzzing"], path: "Tests/Fuzz/Fuzzer", swiftSettings: settings),
+  tests("Fuzz", "Fuzz", ["Fuzzing"]),
   .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
   .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
   tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
