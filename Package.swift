@@ -25,6 +25,10 @@ func tests(_ floor: String, _ name: String, _ dependencies: [Target.Dependency] 
     resources: resources, swiftSettings: settings)
 }
 
+func example(_ name: String, _ dependencies: [Target.Dependency], sources: String) -> Target {
+  .executableTarget(name: "example-\(name)", dependencies: dependencies, path: "Examples/\(name)/\(sources)", swiftSettings: settings)
+}
+
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
 let nio: [Target.Dependency] = ["NIOCore", "NIOPosix", "NIOConcurrencyHelpers"].map { .product(name: $0, package: "swift-nio") }
@@ -106,6 +110,13 @@ let blockTests: [Target] = [
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
+/// The programs of Examples/, each a package of its own, built here as well so that the tests run them.
+let examples: [Target] = [
+  example("Avro", ["StrataAvro", "StrataDisk", system], sources: "Sources"),
+  example("ConsistentHashing", ["StrataConsistentHashing"], sources: "Sources/Placement"),
+  example("MerkleTree", ["StrataBytes", "StrataMerkleTree"], sources: "Sources"),
+]
+
 let server: [Target] = [
   block("Server", "RESP", nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataJobs"])
 ]
@@ -138,7 +149,7 @@ let shims: [Target] = [
 let serverTargets =
   server + tool + [
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
-    tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
+    tests("Server", "RESP", nio + ["Fuzzing", "StrataRESP", "StrataNodes", log]),
   ]
 
 let serverProducts: [Product] = server.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])]
@@ -155,5 +166,5 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
       ]),
-  targets: shims + blocks + blockTests + (blocksOnly ? [] : serverTargets)
+  targets: shims + blocks + blockTests + examples + (blocksOnly ? [] : serverTargets)
 )
