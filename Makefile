@@ -6,6 +6,9 @@ SHELL := /bin/bash
 ARGS ?=
 DATA ?= ./data
 MINUTES ?= 5
+SECONDS = 60
+COUNT ?=
+TARGETS ?=
 ROUNDS ?= 0
 CLIENTS ?= 8
 DEPTH ?= 20
@@ -98,6 +101,10 @@ nemesis: setup-test  ## three real servers under kills, partitions, stops, full 
 	swift build -c release -j $(JOBS) --product strata
 	$(PYTHON) Scripts/nemesis.py --server $(STRATA) --minutes $(MINUTES) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
 
+fuzz: setup-run  ## mutated bytes through every decoder for SECONDS=60 (or COUNT=n inputs; TARGETS=avro,merkle, SEED=n)
+	swift build -c release -j $(JOBS) --product strata-fuzz
+	Scripts/fuzz.py $(if $(COUNT),--count $(COUNT),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(TARGETS),--targets $(TARGETS))
+
 sanitize: sanitize-thread sanitize-address  ## the concurrent suites under the thread and the address sanitizer
 
 sanitize-thread: setup-run
@@ -132,5 +139,5 @@ setup-bench:
 	@$(MAKE) --no-print-directory -C Benchmarks/Peers
 
 .PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
-  sim-night soak sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
+  sim-night soak fuzz sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
   bench-merkle bench-hashing bench-filters bench-avro bench-raft cluster nemesis

@@ -25,6 +25,10 @@ func tests(_ floor: String, _ name: String, _ dependencies: [Target.Dependency] 
     resources: resources, swiftSettings: settings)
 }
 
+func example(_ name: String, _ dependencies: [Target.Dependency], sources: String) -> Target {
+  .executableTarget(name: "example-\(name)", dependencies: dependencies, path: "Examples/\(name)/\(sources)", swiftSettings: settings)
+}
+
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
 
 let nio: [Target.Dependency] = ["NIOCore", "NIOPosix", "NIOConcurrencyHelpers"].map { .product(name: $0, package: "swift-nio") }
@@ -63,7 +67,16 @@ let blocks: [Target] = [
   block("Encoding", "Avro", ["CStrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", system]),
 ]
 
+/// What Tests/Fuzz/Fuzzing decodes mutated bytes with.
+let fuzzed: [Target.Dependency] = [
+  "StrataAvro", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataMerkleTree", "StrataNodes",
+  "StrataRaft", "StrataSSTable", "StrataSimulation", "StrataWriteAheadLog", system,
+]
+
 let blockTests: [Target] = [
+  .target(name: "Fuzzing", dependencies: fuzzed, path: "Tests/Fuzz/Fuzzing", swiftSettings: settings),
+  .executableTarget(name: "strata-fuzz", dependencies: ["Fuzzing"], path: "Tests/Fuzz/Fuzzer", swiftSettings: settings),
+  tests("Fuzz", "Fuzz", ["Fuzzing"]),
   .target(name: "StrataRequirements", path: "Tests/Requirements", swiftSettings: settings),
   .testTarget(name: "TidyTests", dependencies: ["StrataRequirements"], path: "Tests/TidyTests", swiftSettings: settings),
   tests("Core", "Bytes", ["StrataBytes", "StrataNodes"]),
@@ -106,6 +119,13 @@ let blockTests: [Target] = [
   tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
 ]
 
+/// The programs of Examples/, each a package of its own, built here as well so that the tests run them.
+let examples: [Target] = [
+  example("Avro", ["StrataAvro", "StrataDisk", system], sources: "Sources"),
+  example("ConsistentHashing", ["StrataConsistentHashing"], sources: "Sources/Placement"),
+  example("MerkleTree", ["StrataBytes", "StrataMerkleTree"], sources: "Sources"),
+]
+
 let server: [Target] = [
   block(
     "Server", "RESP",
@@ -145,7 +165,7 @@ let serverTargets =
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
     tests(
       "Server", "RESP",
-      nio + ["StrataRESP", "StrataDisk", "StrataHost", "StrataLSMTree", "StrataNodes", "StrataRaft", "StrataSimulation", log, system]),
+      nio + ["Fuzzing", "StrataRESP", "StrataDisk", "StrataHost", "StrataLSMTree", "StrataNodes", "StrataRaft", "StrataSimulation", log, system]),
   ]
 
 let serverProducts: [Product] = server.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])]
@@ -162,5 +182,5 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
       ]),
-  targets: shims + blocks + blockTests + (blocksOnly ? [] : serverTargets)
+  targets: shims + blocks + blockTests + examples + (blocksOnly ? [] : serverTargets)
 )

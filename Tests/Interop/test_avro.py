@@ -156,5 +156,155 @@ class Avro(unittest.TestCase):
         self.assertEqual(strata("from-json", self.path("schema.avsc"), cut, text="{}\n").returncode, 64)
 
 
+# Every type of the specification at least once, nested and recursive, with the names that make readers stumble: two namespaces, an
+# inherited one, a name used before its sibling, a record without fields.
+EVERY_TYPE = {
+    "type": "record", "name": "Interop", "namespace": "strata.interop",
+    "fields": [
+        {"name": "none", "type": "null"}, {"name": "flag", "type": "boolean"}, {"name": "small", "type": "int"}, {"name": "large", "type": "long"},
+        {"name": "single", "type": "float"}, {"name": "twice", "type": "double"}, {"name": "text", "type": "string"}, {"name": "raw", "type": "bytes"},
+        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["ROOT", "BRANCH", "LEAF"]}},
+        {"name": "digest", "type": {"type": "fixed", "name": "Digest", "namespace": "strata.other", "size": 16}},
+        {"name": "numbers", "type": {"type": "array", "items": {"type": "array", "items": "double"}}},
+        {"name": "entries", "type": {"type": "map", "values": {"type": "record", "name": "Entry", "fields": [
+            {"name": "label", "type": "string"}, {"name": "kind", "type": "Kind"}]}}},
+        {"name": "choice", "type": ["boolean", "double", {"type": "array", "items": "bytes"}, "Entry", "strata.other.Digest"]},
+        {"name": "tree", "type": {"type": "record", "name": "Node", "fields": [
+            {"name": "label", "type": "string"}, {"name": "empty", "type": {"type": "record", "name": "Nothing", "fields": []}},
+            {"name": "children", "type": {"type": "array", "items": "Node"}}, {"name": "twin", "type": ["null", "Node"]}]}},
+    ],
+}
+
+
+def every_type(count, seed=2):
+    rng = random.Random(seed)
+
+    def node(depth):
+        return {
+            "label": "n" * rng.randrange(4), "empty": {}, "children": [node(depth - 1) for _ in range(rng.randrange(3) if depth else 0)],
+            "twin": node(depth - 1) if depth and rng.random() < 0.3 else None,
+        }
+
+    entry = lambda: {"label": rng.choice(["", "\u00e9", "label"]), "kind": rng.choice(["ROOT", "BRANCH", "LEAF"])}
+    for number in range(count):
+        # A pair names a branch; fastavro reads back what stands in it.
+        choice = [
+            ("boolean", True), ("double", 0.25), ("array", [b"", b"\x00\xff"]), ("strata.interop.Entry", entry()),
+            ("strata.other.Digest", rng.randbytes(16))][number % 5]
+        yield choice[0], {
+            "none": None, "flag": number % 2 == 0, "small": rng.choice([-2**31, -1, 0, 63, 64, 2**31 - 1]),
+            "large": rng.choice([-2**63, -2**31 - 1, 0, 2**35, 2**63 - 1]), "single": rng.randrange(-999, 999) / 16,
+            "twice": rng.uniform(-1e300, 1e300), "text": "\u6f22 \U0001f600"[: rng.randrange(4)], "raw": rng.randbytes(rng.randrange(9)),
+            "kind": rng.choice(["ROOT", "BRANCH", "LEAF"]), "digest": rng.randbytes(16),
+            "numbers": [[rng.randrange(99) / 4 for _ in range(rng.randrange(3))] for _ in range(rng.randrange(3))],
+            "entries": {f"k{place}": entry() for place in range(rng.randrange(3))}, "choice": choice[1], "tree": node(3),
+        }
+
+
+def interop_json(branch, record):
+    """A record of EVERY_TYPE as one line of Avro's JSON encoding."""
+    latin = lambda raw: raw.decode("latin-1")
+
+    def node(value):
+        twin = value["twin"]
+        return dict(value, children=[node(child) for child in value["children"]], twin=twin and {"strata.interop.Node": node(twin)})
+
+    choice = record["choice"]
+    choice = latin(choice) if isinstance(choice, bytes) else [latin(raw) for raw in choice] if isinstance(choice, list) else choice
+    return dict(record, raw=latin(record["raw"]), digest=latin(record["digest"]), choice={branch: choice}, tree=node(record["tree"]))
+
+
+class EveryType(unittest.TestCase):
+    """One schema of every type among three implementations: each file that one writes, the two others read."""
+
+    def setUp(self):
+        self.home = tempfile.TemporaryDirectory()
+        self.path = lambda name: os.path.join(self.home.name, name)
+        pathlib.Path(self.path("schema.avsc")).write_text(json.dumps(EVERY_TYPE))
+        self.records = list(every_type(200))
+        self.json = [interop_json(branch, record) for branch, record in self.records]
+
+    def tearDown(self):
+        self.home.cleanup()
+
+    def libavro(self, tool, *arguments):
+        done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, f"{tool} {arguments}: {done.stderr}")
+        return done.stdout
+
+    def write_with_fastavro(self, path, **options):
+        with open(path, "wb") as file:
+            named = [dict(record, choice=(branch, record["choice"])) for branch, record in self.records]
+            fastavro.writer(file, EVERY_TYPE, named, sync_interval=3000, **options)
+
+    def write_with_strata(self, path, codec):
+        text = "".join(json.dumps(line) + "\n" for line in self.json)
+        done = strata("from-json", self.path("schema.avsc"), path, "--codec", codec, text=text)
+        self.assertEqual((done.returncode, done.stdout), (0, "200\n"), done.stderr)
+
+    def check_with_strata(self, path):
+        done = strata("cat", path)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual([json.loads(line) for line in done.stdout.splitlines()], self.json)
+        self.assertEqual(strata("verify", path).returncode, 0)
+
+    def check_with_fastavro(self, path):
+        with open(path, "rb") as file:
+            self.assertEqual(list(fastavro.reader(file)), [record for _, record in self.records])
+
+    def check_with_libavro(self, path):
+        # It escapes text its own way, so what is compared are the numbers, names and shapes that it prints.
+        printed = [json.loads(line) for line in self.libavro("avrocat", path).splitlines()]
+        self.assertEqual(len(printed), len(self.json))
+        for line, expected in zip(printed, self.json):
+            for field in ("none", "flag", "small", "large", "single", "kind", "numbers", "entries"):
+                self.assertEqual(line[field], expected[field])
+            self.assertEqual(list(line["choice"]), [list(expected["choice"])[0].rsplit(".", 1)[-1]])
+            self.assertEqual(line["tree"]["label"], expected["tree"]["label"])
+            self.assertEqual(len(line["tree"]["children"]), len(expected["tree"]["children"]))
+
+    def test_what_strata_writes(self):
+        for codec in ("null", "deflate"):
+            with self.subTest(codec=codec):
+                path = self.path(f"strata-{codec}.avro")
+                self.write_with_strata(path, codec)
+                self.check_with_fastavro(path)
+                self.check_with_libavro(path)
+
+    def test_what_libavro_writes(self):
+        for codec in ("null", "deflate"):
+            with self.subTest(codec=codec):
+                source, written = self.path("source.avro"), self.path(f"libavro-{codec}.avro")
+                self.write_with_fastavro(source)
+                self.libavro("avromod", f"--codec={codec}", "--block-size=4096", source, written)
+                self.assertEqual(json.loads(strata("verify", written, "--json").stdout)["codec"], codec)
+                self.check_with_strata(written)
+                self.check_with_fastavro(written)
+                # And once around: what libavro makes of ours.
+                ours, around = self.path("ours.avro"), self.path(f"around-{codec}.avro")
+                self.write_with_strata(ours, "null")
+                self.libavro("avromod", f"--codec={codec}", ours, around)
+                self.check_with_strata(around)
+
+    def test_what_fastavro_writes(self):
+        for codec in CODECS:
+            with self.subTest(codec=codec):
+                path = self.path(f"fastavro-{codec}.avro")
+                self.write_with_fastavro(path, codec=codec)
+                self.check_with_strata(path)
+
+    def test_both_append_to_one_file(self):
+        path = self.path("grown.avro")
+        self.write_with_strata(path, "null")
+        more = self.path("more.avro")
+        self.write_with_fastavro(more)
+        self.libavro("avroappend", more, path)
+        text = "".join(json.dumps(line) + "\n" for line in self.json)
+        done = strata("from-json", self.path("schema.avsc"), path, "--append", text=text)
+        self.assertEqual((done.returncode, done.stdout), (0, "200\n"), done.stderr)
+        done = strata("cat", path)
+        self.assertEqual([json.loads(line) for line in done.stdout.splitlines()], self.json * 3, done.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -167,6 +167,17 @@ struct BinaryTests {
     let left = spoiled.remaining
     #expect(left == 0)
     #expect(decodeFailure(plan, fresh) != nil)
+    // A size that is not that of the items would let a skipper and a reader go on at different places.
+    for size: UInt8 in [2, 6, 8] {
+      let lying: [UInt8] = [0x01, size, 0x02, 0x61, 0x00, 0x00, 0x00]
+      #expect(decodeFailure(plan, lying)?.kind == .wrongBlockSize(stated: Int(size) / 2, actual: 2), "\(size)")
+      var typed = ByteReader(lying.span.bytes)
+      #expect(throws: AvroDecodeError.self) { _ = try plan.decode([String].self, &typed) }
+      let order = try AvroOrder(schema)
+      #expect(throws: AvroDecodeError.self) {
+        _ = try order.compare(ByteReader(lying.span.bytes), ByteReader(([0x02, 0x02, 0x61, 0x02, 0x00, 0x00] as [UInt8]).span.bytes))
+      }
+    }
     // A size that reaches beyond the data.
     let beyond: [UInt8] = [0x05, 0x50, 0x00]
     #expect(decodeFailure(plan, beyond)?.kind == .endOfData)

@@ -310,6 +310,25 @@ struct FileCrashTests {
     #expect(report.isClean, "\(report)")
   }
 
+  @Test func valuesWithoutBytesAreBounded() throws {
+    // A block of no bytes that says it has 2^61 nulls is refused, and one of a few is read.
+    let disk = SimulatedFileSystem()
+    var writer = try AvroFileWriter.create(path, schema: .null, options: options(.null), on: disk)
+    for _ in 0..<3 { try writer.append(.null) }
+    try writer.close()
+    #expect(try readable(disk).values.count == 3)
+    var bytes = try #require(disk.bytes(of: path))
+    let head = bytes.count - 18
+    #expect(bytes[head...head + 1] == [0x06, 0x00])
+    bytes.replaceSubrange(head..<head + 1, with: [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40])
+    let inflated = SimulatedFileSystem()
+    try inflated.install(path, bytes)
+    guard case .damagedBlock = try readable(inflated).error else {
+      Issue.record("2^61 values of no bytes are read")
+      return
+    }
+  }
+
   @Test func aNewUncompressedFileIsWholeOrNotThere() throws {
     var choices = CrashEnumeration.Options()
     choices.maximumImages = 1000 * testDepth

@@ -97,6 +97,30 @@ private func sealed(_ bytes: [UInt8]) -> [UInt8] {
     #expect(try plan(bytes(goldenPlan)) == transfer)
   }
 
+  @Test(.requirement("ConsistentHashing.format.2")) func runsOfOneOwnerAreOne() throws {
+    // The map's two runs as three: the same owners, and other bytes than the map is written as.
+    let map = try SlotMap(members: [Member("a"), Member("b")], slots: 40)
+    let bytes = try RingState.slots(map).encode()
+    let runs = bytes.count - 4 - 1 - 4
+    #expect(Array(bytes[runs..<runs + 4]) == [19, 0, 20, 1], "the layout this test rewrites")
+    var split = bytes
+    split.replaceSubrange(runs..<runs + 2, with: [9, 0, 10, 0])
+    split[runs - 8] = 3
+    #expect(throws: PlacementError.self) { try state(sealed(split)) }
+    #expect(try state(sealed(bytes)).encode() == bytes)
+  }
+
+  @Test(.requirement("ConsistentHashing.format.2")) func aNewWeightIsAnother() throws {
+    // A member that is under way to the weight it has would be written as one that is not under way.
+    let ring = try HashRing(members: [Member("a"), Member("b")], vnodes: 5, allocation: .hashed(seed: 1))
+    let bytes = try RingState.ring(ring, next: try ring.reweighting("b", 3)).encode()
+    let weight = bytes.count - 4 - 8 - 8
+    #expect(Array(bytes[weight + 6..<weight + 8]) == [0x08, 0x40], "the layout this test rewrites")
+    var same = bytes
+    same.replaceSubrange(weight + 6..<weight + 8, with: [0xF0, 0x3F])
+    #expect(throws: PlacementError.self) { try state(sealed(same)) }
+  }
+
   @Test(.requirement("ConsistentHashing.format.2")) func everyCutAndEveryFlipIsRefused() throws {
     for (index, sample) in try samples().enumerated() {
       let bytes = try sample.encode()

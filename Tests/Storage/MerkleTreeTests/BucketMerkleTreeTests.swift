@@ -100,6 +100,21 @@ import Testing
   }
 
   /// The whole way: buckets that differ, their keys from both stores, the range protocol over them.
+  @Test(.requirement("MerkleTree.keep.7")) func countsBeyondMemoryAreRefused() throws {
+    // Counts whose sum is no number of items would stop whoever asks for a count or a fingerprint.
+    let empty = try BucketMerkleTree(depth: 10).encoded()
+    for counts: [UInt64] in [[1 << 63], [1 << 62, 1 << 62], [.max], [UInt64(Int64.max), 1], [1 << 48, 1]] {
+      var bytes = empty
+      for (bucket, count) in counts.enumerated() {
+        for byte in 0..<8 { bytes[16 + bucket * 40 + 32 + byte] = UInt8(truncatingIfNeeded: count >> UInt64(8 * byte)) }
+      }
+      var writer = ByteWriter(beginningWith: Array(bytes.dropLast(4)))
+      writer.writeChecksum(since: 0)
+      let sealed = writer.finish()
+      #expect(throws: MerkleError.self, "\(counts)") { try BucketMerkleTree(decoding: sealed) }
+    }
+  }
+
   @Test(.requirement("MerkleTree.keep.6", "MerkleTree.never.7")) func bucketsAndRangesTogether() throws {
     var random = Random(seed: 6)
     var stores: [[[UInt8]: Content]] = [[:], [:]]

@@ -17,6 +17,8 @@ public struct AvroDecodeError: Error, Sendable, Hashable {
     case numberOutOfRange
     /// A length below zero.
     case negativeLength(Int64)
+    /// A block that says it has so many bytes and has others: who skips it and who reads it would go on at different places.
+    case wrongBlockSize(stated: Int, actual: Int)
     /// A boolean that is neither 0 nor 1.
     case invalidBoolean(UInt8)
     /// Text that is not UTF-8.
@@ -48,6 +50,7 @@ extension AvroDecodeError: CustomStringConvertible {
       case .varintTooLong: "a number in more bytes than its type can need"
       case .numberOutOfRange: "a number beyond its type"
       case .negativeLength(let length): "a length of \(length)"
+      case .wrongBlockSize(let stated, let actual): "a block of \(actual) bytes that says it has \(stated)"
       case .invalidBoolean(let byte): "\(byte) for a boolean"
       case .invalidUTF8: "text that is not UTF-8; a plan with lossy text reads it"
       case .enumOutOfRange(let index, let count): "symbol \(index) of an enum with \(count)"

@@ -141,15 +141,20 @@ private struct Comparison {
     try a.enter()
     var left = (0, 0)
     var counts = (0, 0)
+    var blocks = (ItemBlock(), ItemBlock())
     let minimum = Int(tables.ops[Int(op.a)].minimumSize)
     while true {
       if left.0 == 0 {
-        left.0 = try a.items(after: counts.0, minimumSize: minimum)
+        try a.end(blocks.0)
+        blocks.0 = try a.items(after: counts.0, minimumSize: minimum)
+        left.0 = blocks.0.count
         counts.0 += left.0
       }
       if left.1 == 0 {
         failedInB = true
-        left.1 = try b.items(after: counts.1, minimumSize: minimum)
+        try b.end(blocks.1)
+        blocks.1 = try b.items(after: counts.1, minimumSize: minimum)
+        left.1 = blocks.1.count
         failedInB = false
         counts.1 += left.1
       }

@@ -1,6 +1,16 @@
 /// The sign that something failed; what did stands in the cursor. Empty, so that throwing it costs nothing where nothing is thrown.
 struct Fault: Error {}
 
+/// A block of an array or map, as its head says.
+struct ItemBlock {
+  /// How many items; 0 at the collection's end.
+  var count = 0
+  /// How many bytes they have; -1 where the writer does not say.
+  var size = -1
+  /// Where the first begins.
+  var start = Cursor.nothing
+}
+
 /// Reads Avro's primitives from memory and keeps the bounds of one datum. Every read is checked against `end`; none traps.
 struct Cursor {
   var next: UnsafePointer<UInt8>
@@ -30,7 +40,7 @@ struct Cursor {
   }
 
   // One byte that is never freed and never written, because an empty cursor needs an address that compares equal to itself.
-  private static nonisolated(unsafe) let nothing = UnsafePointer(UnsafeMutablePointer<UInt8>.allocate(capacity: 1))
+  static nonisolated(unsafe) let nothing = UnsafePointer(UnsafeMutablePointer<UInt8>.allocate(capacity: 1))
 
   @inline(__always) var remaining: Int { end - next }
 

@@ -117,7 +117,8 @@ struct GenericDecoder {
   private mutating func array(_ op: PlanOp) throws(Fault) -> [AvroValue] {
     var items: [AvroValue] = []
     while true {
-      let count = try cursor.items(after: items.count, minimumSize: Int(tables.ops[Int(op.a)].minimumSize))
+      let block = try cursor.items(after: items.count, minimumSize: Int(tables.ops[Int(op.a)].minimumSize))
+      let count = block.count
       if count == 0 { return items }
       try cursor.charge(items: count, each: Self.valueBytes)
       items.reserveCapacity(items.isEmpty ? count : max(items.count + count, items.count * 2))
@@ -127,13 +128,15 @@ struct GenericDecoder {
           throw error
         }
       }
+      try cursor.end(block)
     }
   }
 
   private mutating func map(_ op: PlanOp) throws(Fault) -> [(String, AvroValue)] {
     var entries: [(String, AvroValue)] = []
     while true {
-      let count = try cursor.items(after: entries.count, minimumSize: 1 + Int(tables.ops[Int(op.a)].minimumSize))
+      let block = try cursor.items(after: entries.count, minimumSize: 1 + Int(tables.ops[Int(op.a)].minimumSize))
+      let count = block.count
       if count == 0 { return entries }
       try cursor.charge(items: count, each: Self.entryBytes)
       entries.reserveCapacity(entries.isEmpty ? count : max(entries.count + count, entries.count * 2))
@@ -144,6 +147,7 @@ struct GenericDecoder {
           throw error
         }
       }
+      try cursor.end(block)
     }
   }
 }
@@ -183,12 +187,23 @@ extension Cursor {
 
   /// How many items the next block has, 0 at the end. The bytes left can hold them, and all items together keep to the limit.
   @inline(__always)
-  mutating func items(after count: Int, minimumSize: Int) throws(Fault) -> Int {
+  mutating func items(after count: Int, minimumSize: Int) throws(Fault) -> ItemBlock {
     let place = next
-    let more = try block().count
-    if more == 0 { return 0 }
+    let (more, size) = try block()
+    if more == 0 { return ItemBlock() }
     guard more <= limits.maxCollectionItems - count else { throw fail(.limitExceeded("items", limit: limits.maxCollectionItems), at: place) }
     if minimumSize > 0, more > remaining / minimumSize { throw fail(.endOfData, at: end) }
-    return more
+    return ItemBlock(count: more, size: size ?? -1, start: next)
+  }
+
+  /// To be called behind a block's last item: holds what was read against what the block says.
+  @inline(__always)
+  mutating func end(_ block: ItemBlock) throws(Fault) {
+    if block.size >= 0, next - block.start != block.size { throw wrongSize(block) }
+  }
+
+  @inline(never)
+  private mutating func wrongSize(_ block: ItemBlock) -> Fault {
+    fail(.wrongBlockSize(stated: block.size, actual: next - block.start), at: block.start)
   }
 }

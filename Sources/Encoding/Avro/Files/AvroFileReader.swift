@@ -197,6 +197,10 @@ public struct AvroFileReader {
       case .damaged(let reason): throw .damagedBlock(path, offset: offset, reason: reason)
       }
     }
+    // Values without bytes cost nothing in the file and as much as others to whoever reads them.
+    guard plan.minimumSize > 0 || frame.count <= plan.limits.maxCollectionItems else {
+      throw .damagedBlock(path, offset: offset, reason: "\(frame.count) values are not in \(data.count) bytes")
+    }
     return AvroBlock(offset: offset, end: frame.end, count: frame.count, data: data)
   }
 

@@ -52,9 +52,10 @@ struct ContainerHeader {
       var cursor = Cursor(UnsafeRawBufferPointer(rebasing: buffer[4...]), limits: limits)
       do throws(StrataAvro.Fault) {
         while true {
-          let count = try cursor.items(after: metadata.count, minimumSize: 2)
-          if count == 0 { break }
-          for _ in 0..<count { metadata.append((try cursor.string(), try cursor.bytes())) }
+          let block = try cursor.items(after: metadata.count, minimumSize: 2)
+          if block.count == 0 { break }
+          for _ in 0..<block.count { metadata.append((try cursor.string(), try cursor.bytes())) }
+          try cursor.end(block)
         }
         consumed = 4 + cursor.consumed
       } catch { failure = cursor.failure }

@@ -27,6 +27,9 @@ public struct AvroPlan: Sendable {
     var compiler = PlanCompiler(writer: writer, reader: reader == writer ? writer : reader)
     storage = try compiler.compile()
   }
+
+  /// The fewest bytes a datum has.
+  var minimumSize: Int { Int(storage.tables.ops[storage.root].minimumSize) }
 }
 
 /// What decoding does at most for one datum, whatever the bytes say.

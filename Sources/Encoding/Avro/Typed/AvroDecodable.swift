@@ -384,7 +384,9 @@ extension AvroDecoder {
   private mutating func nextBlock(_ items: inout AvroItems, minimumSize: Int) throws(AvroDecodeError) -> Bool {
     if items.isOver { return false }
     do throws(Fault) {
-      items.left = try cursor.items(after: items.count, minimumSize: minimumSize)
+      try cursor.end(items.block)
+      items.block = try cursor.items(after: items.count, minimumSize: minimumSize)
+      items.left = items.block.count
       // Items without bytes cost the caller memory all the same.
       if minimumSize == 0 { try cursor.charge(items: items.left, each: MemoryLayout<AvroValue>.stride) }
     } catch { throw failure() }
@@ -414,6 +416,8 @@ public struct AvroItems {
   var left = 0
   var count = 0
   var isOver = false
+  /// The block its items come from.
+  var block = ItemBlock()
 
   init(op: Int32) { self.op = op }
 }

@@ -113,8 +113,9 @@ private struct StateReader: ~Escapable {
     let stateByte = try Self.take(&reader) { (reader) throws(DecodeError) in try reader.readUInt8() }
     guard let state = StateFormat.MemberState(rawValue: stateByte) else { throw .unsupported(field: "state of a member", value: Int(stateByte)) }
     guard state == .reweighted else { return StoredMember(member: member, state: state, weight: weight) }
-    return StoredMember(
-      member: member, state: state, weight: try Self.take(&reader) { (reader) throws(DecodeError) in try reader.readDouble() })
+    let next = try Self.take(&reader) { (reader) throws(DecodeError) in try reader.readDouble() }
+    guard next != weight else { return try corrupt("a new weight that is the old one", at: offset) }
+    return StoredMember(member: member, state: state, weight: next)
   }
 
   /// Tokens ascending with owners below `memberCount`.
@@ -220,6 +221,8 @@ private struct StateReader: ~Escapable {
     var owners: [UInt16] = []
     for run in runs {
       guard run.token >= owners.count else { return try corrupt("slots out of order") }
+      // Else one map would have many encodings.
+      guard owners.last != UInt16(run.owner) else { return try corrupt("two runs of one owner, one behind the other") }
       owners += [UInt16](repeating: UInt16(run.owner), count: Int(run.token) + 1 - owners.count)
     }
     guard owners.count == (members.isEmpty ? 0 : header.size) else { return try corrupt("\(owners.count) of \(header.size) slots have an owner") }

@@ -14,6 +14,8 @@ public struct BucketMerkleTree: Sendable {
   /// Buckets whose sum is kept together: a block.
   private static let blockBits = 6
   private static let headerBytes = 16
+  /// More items than this no tree was made of.
+  private static let itemsLimit: UInt64 = 1 << 48
 
   /// The number of levels above the buckets.
   public let depth: Int
@@ -183,11 +185,15 @@ extension BucketMerkleTree {
     }
     try self.init(depth: depth, memoryCap: memoryCap)
     do throws(DecodeError) {
+      var total: UInt64 = 0
       for bucket in buckets.indices {
         let sum = try reader.readDigest()
         let at = reader.offset
-        guard let count = Int(exactly: try reader.readUInt64()) else { throw .overflow(at: at) }
-        buckets[bucket] = RangeSum(bytes: sum, count: count)
+        let count = try reader.readUInt64()
+        // All counts together are a number of items in memory, and stay one when more are added.
+        guard count <= Self.itemsLimit - total else { throw .limitExceeded(at: at, field: "items of a bucket tree", limit: Int(Self.itemsLimit)) }
+        total += count
+        buckets[bucket] = RangeSum(bytes: sum, count: Int(count))
       }
       try reader.readChecksum(since: 0)
     } catch { throw .damaged(error) }
