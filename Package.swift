@@ -131,8 +131,9 @@ let server: [Target] = [
     "Server", "RESP",
     nio + [
       ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataLSMTree", "StrataNodes",
-      "StrataRaft", "StrataSSTable", "StrataWriteAheadLog", system,
-    ])
+      "StrataRaft", "StrataSSTable", "StrataTransport", "StrataWriteAheadLog", system,
+    ]),
+  block("Server", "Transport", nio + [ssl, log, "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", system]),
 ]
 
 let tool: [Target] = [

@@ -88,6 +88,9 @@ struct Serve: ParsableCommand {
     let logger = Logger(label: "strata") { _ in LineLogHandler(logLevel: plan.logLevel) }
     let store = OpenedStore()
     let server: RESPServer
+    do throws(EngineError) {
+      try StoreLayout.check(FilePath(plan.directory), isMember: plan.replication != nil)
+    } catch { Outcome.exit(Outcome.refused, error.description) }
     do {
       if let replication = plan.replication {
         server = try RESPServer.start(options: plan.options, logger: logger, replication: replication)
@@ -110,12 +113,13 @@ struct Serve: ParsableCommand {
   }
 
   private static func announce(_ plan: ServePlan, _ server: RESPServer, _ recovery: String) {
+    let durability = plan.replication == nil ? plan.durabilityText : "a majority's disks"
     let scheme = plan.options.tls == nil ? "" : " (TLS)"
     print(
       """
       strata \(RESPServer.version)
         listening on \(plan.options.host):\(server.port)\(scheme)
-        engine \(plan.engine.rawValue), durability \(plan.replication == nil ? plan.durabilityText : "a majority's disks"), directory \(plan.directory)
+        engine \(plan.engine.rawValue), durability \(durability), directory \(plan.directory)
         \(recovery)
       """)
     StandardOutput.flush()

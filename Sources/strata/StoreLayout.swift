@@ -27,4 +27,17 @@ enum StoreLayout: String, CaseIterable {
       "\(directory): the store was made with engine \(found.rawValue), not \(rawValue); start with --engine \(found.rawValue), "
         + "or choose another --dir")
   }
+
+  /// Whether `directory` is that of a member of a group, or may become one, as `isMember` says it has to be.
+  /// - Throws: `.refused` where it is the other kind.
+  static func check(_ directory: FilePath, isMember: Bool, on fileSystem: any FileSystem = POSIXFileSystem()) throws(EngineError) {
+    let hasMember: Bool
+    do { hasMember = try fileSystem.status(directory.appending("raft")) != nil } catch { throw EngineError(.failed, error.description) }
+    if hasMember, !isMember {
+      throw EngineError(.refused, "\(directory): this is the directory of a replicated server; start it with --node and --cluster")
+    }
+    if isMember, !hasMember, let layout = try recognize(directory, on: fileSystem) {
+      throw EngineError(.refused, "\(directory): this is the store of a server of its own (\(layout.rawValue)); a member needs an empty directory")
+    }
+  }
 }

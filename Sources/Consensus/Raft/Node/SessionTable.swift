@@ -2,8 +2,8 @@ import StrataBytes
 
 /// Which commands of which clients were applied already: what makes a command that arrives twice take effect once (Raft dissertation §6.3).
 ///
-/// A session is opened by an entry and named by that entry's index, so no name is ever used twice. Of each, as many of the last answers are kept as its
-/// client may have commands open, its window, which it names when it opens the session.
+/// A session is opened by an entry and named by that entry's index, so no name is ever used twice. Of each, as many of the last answers are kept as
+/// its client may have commands open, its window, which it names when it opens the session.
 /// A session that has not been used for ``lifetime`` entries is forgotten; the log is the clock, so that every member forgets the same at the same
 /// place. A command of a session that is not known is refused, never applied. The table is part of the snapshot.
 struct SessionTable: Hashable, Sendable {

@@ -9,15 +9,6 @@ import StrataWriteAheadLog
 import Synchronization
 import SystemPackage
 
-/// How a member reaches the others.
-struct MemberConnections: Sendable {
-  var transport: any Transport
-  /// A member listens at this address from now on.
-  var setPeer: @Sendable (NodeID, String) -> Void
-  /// Waits until every connection is closed.
-  var close: @Sendable () -> Void
-}
-
 /// A server's part in a group: its copy of the key space, the Raft member that keeps it, and the connections to the other members.
 ///
 /// Clients' writes become commands of the group's log and are answered when a majority holds them durably and this member has applied them; reads

@@ -12,8 +12,8 @@ struct MemberAddress: Hashable, Sendable {
 
 /// What a snapshot of a replicated store says of itself; the keys lie in a checkpoint, a directory of files that is named here.
 ///
-/// `version u8 = 1 | time u64 | members varint, each (id u64 | peer | client)| id | files varint, each (name | bytes u64 | crc u32)`; texts carry their
-/// length as a varint. An empty id stands for an empty store. See Docs/Formats/Replication.md.
+/// `version u8 = 1 | time u64 | members varint, each (id u64 | peer | client)| id | files varint, each (name | bytes u64 | crc u32)`; texts carry
+/// their length as a varint. An empty id stands for an empty store. See Docs/Formats/Replication.md.
 struct StoreSnapshot: Hashable, Sendable {
   static let version: UInt8 = 1
 

@@ -49,7 +49,9 @@ public final class RESPServer: Sendable {
   /// Binds, then comes up as a member of a group, then serves: any command at any member. ``stop()`` leaves the group running without this member.
   /// - Throws: a ``ServerError``; nothing is left running or open.
   public static func start(options: ServerOptions, logger: Logger, replication: ReplicationOptions) throws(ServerError) -> RESPServer {
-    try start(options: options, logger: logger, replication: replication) { _, _ throws(EngineError) in throw EngineError(.refused, "") }
+    try start(options: options, logger: logger, replication: replication) { member, files throws(EngineError) in
+      try MemberConnections.overTCP(member, files, allowsInsecure: options.allowsInsecure, logger: logger)
+    }
   }
 
   static func start(
