@@ -48,7 +48,8 @@ bench-core: setup-bench  ## the checksum against one lane in C
 
 bench-checkers: setup-bench  ## the judges of histories, alone
 	swift run -c release --package-path Benchmarks bench-checkers $(BENCH_ARGS)
-bench-raft: setup-bench  ## agreement of three Raft cores in memory
+bench-raft: setup-bench  ## agreement of three Raft cores in memory; three replicated servers against etcd
+	swift build -c release -j $(JOBS) --product strata
 	swift run -c release --package-path Benchmarks bench-raft $(BENCH_ARGS)
 
 bench-sim: setup-bench  ## the simulator: events and virtual hours for a second of one core

@@ -41,6 +41,7 @@ if [ "$purpose" != run ]; then
   want_command redis-benchmark redis-tools "redis-benchmark, a real client for the server's tests"
   want avro-bin "avrocat, a real reader for Avro files"
   want_command python3 python3 "runs the redis-py tests and the soak"
+  want_command ip iproute2 "network namespaces, which the nemesis cuts off from each other"
   want libmemcached-dev "libmemcached, whose placement of keys is compared with ketama rings, and their peer in benchmarks"
   if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
     missing+=(python3-venv); reasons+=("makes the Python environment in .build-python")
@@ -56,6 +57,9 @@ if [ "$purpose" = bench ]; then
   want liblmdb-dev "LMDB, a peer of Bitcask"
   want libssl-dev "OpenSSL's SHA-256, the peer of Merkle trees"
   want libtkrzw-dev "TKRZW, a peer of Bitcask"
+  want etcd-server "etcd, the peer of the replicated server"
+  want golang-go "compiles the load generator of replicated servers"
+  want golang-etcd-server-dev "etcd's client, for that generator"
 fi
 
 if [ "${#missing[@]}" -gt 0 ]; then

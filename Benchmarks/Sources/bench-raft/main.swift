@@ -74,5 +74,5 @@ await runBenchmark("bench-raft") { options in
         try agreement(options.scaled(batch == 1 ? 500_000 : 5_000_000), batch: batch, seed: options.seed &+ UInt64(round.number))
       },
       peers: [], goals: [.throughput(atLeast: goal)])
-  }
+  } + clusterComparisons(options)
 }
