@@ -11,9 +11,13 @@ struct RaftCommands: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "raft", abstract: "Look at and change the members of a replicated server.",
     discussion: """
-      Every verb but 'status' finds the leader by itself, from whichever member is named, and returns when the change is in effect.
+      The verbs that change members find the leader by themselves, from whichever member is named, and return when the change is in effect. \
+      'log-dump' and 'force-new-cluster' work on the directory of a member that does not run.
       """,
-    subcommands: [Status.self, Add.self, AddLearner.self, Promote.self, Demote.self, Remove.self, Replace.self, Transfer.self])
+    subcommands: [
+      Status.self, Add.self, AddLearner.self, Promote.self, Demote.self, Remove.self, Replace.self, Transfer.self, LogDump.self,
+      ForceNewCluster.self,
+    ])
 
   struct Server: ParsableArguments {
     @Option(help: "Any member's address for clients.") var server = "127.0.0.1:6379"

@@ -278,6 +278,34 @@ class Cluster(unittest.TestCase):
         self.assertIn("positive", result.stderr)
         self.assertEqual(self.members[1].call("SET", "a", "1"), ("simple", b"OK"))
 
+    def test_the_last_member_left_can_be_made_the_only_one(self):
+        self.start_three()
+        client = self.members[1].connect()
+        for index in range(20):
+            self.assertEqual(client.call("SET", f"k{index}", str(index)), ("simple", b"OK"))
+        client.close()
+        directory = os.path.join(self.directory, "n1")
+        running = subprocess.run([BINARY, "raft", "log-dump", directory], capture_output=True, text=True, timeout=60)
+        self.assertEqual(running.returncode, 1, "a member that runs keeps its directory")
+        for member in self.members.values():
+            member.kill()
+        dump = subprocess.run([BINARY, "raft", "log-dump", "--json", directory], capture_output=True, text=True, timeout=60)
+        self.assertEqual(dump.returncode, 0, dump.stderr)
+        lines = [json.loads(line) for line in dump.stdout.splitlines()]
+        self.assertEqual(lines[0]["group"], 0)
+        self.assertGreaterEqual(len(lines), 20)
+        force = [BINARY, "raft", "force-new-cluster", directory, "--node", "1", "--cluster", self.cluster]
+        self.assertEqual(subprocess.run(force, capture_output=True, text=True, timeout=60).returncode, 1)
+        result = subprocess.run([*force, "--yes"], capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("is now voters=(1)", result.stdout)
+        self.members[1].start()
+        client = self.members[1].connect()
+        for index in range(20):
+            self.assertEqual(client.call("GET", f"k{index}"), ("bulk", str(index).encode()))
+        self.assertEqual(client.call("SET", "k0", "alone"), ("simple", b"OK"))
+        client.close()
+
     def test_a_server_of_its_own_has_no_group(self):
         with Strata() as server:
             client = server.connect()

@@ -76,6 +76,39 @@ struct RaftStorageTests {
     try again.close()
   }
 
+  @Test func aMemberCanBeMadeTheOnlyOne() throws {
+    let disk = SimulatedFileSystem()
+    var storage = try Self.open(disk).storage
+    let change = Entry(term: 2, index: 4, kind: .confChange, payload: ConfChange([.addLearner(4)]).encoded)
+    try storage.waitUntilDurable(
+      try storage.submit(Self.append(log([1, 2], after: 1) + [change], HardState(term: 3, vote: 2, commit: 2)), of: 1))
+    try storage.close()
+    var groups: [UInt64: StoredGroup]
+    (storage, groups, _) = try Self.open(disk)
+    let state = try #require(groups[1])
+    #expect(throws: RaftStorageError.self) { try storage.makeAlone(9, in: 1, from: state, founders: [1, 2, 3]) }
+    let forced = try storage.makeAlone(2, in: 1, from: state, founders: [1, 2, 3])
+    #expect(forced.before == ConfState(voters: [1, 2, 3], learners: [4]))
+    #expect(forced.last == LogPlace(term: 2, index: 4) && forced.added == 3)
+    try storage.close()
+    (storage, groups, _) = try Self.open(disk)
+    let after = try #require(groups[1])
+    #expect(after.hardState == HardState(term: 4, vote: 0, commit: 7))
+    var initial = InitialState.founding([1, 2, 3])
+    initial.hardState = after.hardState
+    initial.entries = after.entries
+    var core = try RaftCore(config: RaftConfig(id: 2, seed: 1), initial: initial)
+    for _ in 0..<40 {
+      core.tick()
+      while core.hasReady {
+        let ready = core.ready()
+        core.advance(ready)
+      }
+    }
+    #expect(core.role == .leader && core.status.confState == ConfState(voters: [2]))
+    try storage.close()
+  }
+
   @Test func aSnapshotStandsForWhatIsGivenUp() throws {
     let disk = SimulatedFileSystem()
     var storage = try Self.open(disk).storage
