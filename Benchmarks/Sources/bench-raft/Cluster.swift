@@ -76,10 +76,12 @@ struct ClusterLoad: Sendable {
       }
     }
     let endpoints = ports[..<3].map { "127.0.0.1:\($0)" }.joined(separator: ",")
-    try await(kind, endpoints)
-    let line = try load(kind, endpoints, [
-      "-op", operation, "-inflight", "\(inflight)", "-seconds", "\(seconds)", preloads ? "-preload=true" : "-preload=false",
-    ])
+    try waitForLeader(kind, endpoints)
+    let line = try load(
+      kind, endpoints,
+      [
+        "-op", operation, "-inflight", "\(inflight)", "-seconds", "\(seconds)", preloads ? "-preload=true" : "-preload=false",
+      ])
     guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Double], let operations = object["operations"],
       let elapsed = object["seconds"], object["failures"] == 0
     else { throw ClusterFailure(text: "\(kind.name): the load generator printed \(line)") }
@@ -91,7 +93,7 @@ struct ClusterLoad: Sendable {
   }
 
   /// Asks until somebody leads.
-  private func await(_ kind: ClusterKind, _ endpoints: String) throws {
+  private func waitForLeader(_ kind: ClusterKind, _ endpoints: String) throws {
     for _ in 0..<100 {
       if let line = try? load(kind, endpoints, ["-op", "put", "-inflight", "3", "-seconds", "0.2"]), line.contains("\"failures\":0") { return }
       usleep(100_000)
