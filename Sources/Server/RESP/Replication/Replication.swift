@@ -24,44 +24,87 @@ final class Replication: Sendable {
   private let disk: RaftDisk
   private let logger: Logger
 
-  /// Comes up with what the directory holds and joins the group. Waits for the disk, not for the others.
-  init(
-    _ options: ReplicationOptions, _ server: ServerOptions, logger: Logger,
-    connect: (ReplicationOptions, StoreFiles) throws(EngineError) -> MemberConnections
-  ) throws(EngineError) {
+  private init(_ parts: Parts, _ node: HostedNode<Member>, _ options: ReplicationOptions, _ logger: Logger) {
     self.options = options
     self.logger = logger
+    self.node = node
+    store = parts.store
+    connections = parts.connections
+    host = parts.host
+    disk = parts.disk
+  }
+
+  /// What has to be closed again where a member cannot come up.
+  private struct Parts {
+    var store: ReplicatedStore
+    var disk: RaftDisk
+    var connections: MemberConnections
+    var host: Host
+  }
+
+  /// Comes up with what the directory holds and joins the group. Waits for the disk, not for the others.
+  /// - Throws: `.damaged` where the directory contradicts itself, `.refused` where it or an address is taken; nothing is left open then.
+  static func open(
+    _ options: ReplicationOptions, _ server: ServerOptions, logger: Logger,
+    connect: (ReplicationOptions, StoreFiles) throws(EngineError) -> MemberConnections
+  ) throws(EngineError) -> Replication {
     let directory = FilePath(options.directory)
-    let store = try ReplicatedStore(
-      directory, options: Self.storeOptions, maxReplyBytes: server.outputLimit, cacheBytes: server.cacheBytes, clock: server.clock, logger: logger)
-    self.store = store
-    let files = StoreFiles(store.directory)
+    // The log first: it refuses a directory that another process has, before anything there is touched.
+    let disk: RaftDisk
     do throws(RaftStorageError) {
       disk = try RaftDisk(directory.appending("raft"), cluster: options.cluster, toleratesDamage: true)
-    } catch { throw EngineError(.damaged, error.description) }
+    } catch {
+      if case .log(.alreadyOpen) = error { throw EngineError(.refused, error.description) }
+      throw EngineError(.damaged, error.description)
+    }
     if disk.isDamaged { logger.error("the group's log is damaged; this member gets back what it lost from the others") }
-    connections = try connect(options, files)
-    let log = disk.log(of: 0, running: StoreMachine.self) { snapshot in
+    do throws(EngineError) {
+      let store = try ReplicatedStore(
+        directory, options: Self.storeOptions, maxReplyBytes: server.outputLimit, cacheBytes: server.cacheBytes, clock: server.clock, logger: logger)
+      do throws(EngineError) {
+        let files = StoreFiles(store.directory)
+        let parts = Parts(store: store, disk: disk, connections: try connect(options, files), host: Host(name: "raft"))
+        return try run(parts, files, options, logger)
+      } catch {
+        try? store.close()
+        throw error
+      }
+    } catch {
+      try? disk.close()
+      throw error
+    }
+  }
+
+  private static func run(
+    _ parts: Parts, _ files: StoreFiles, _ options: ReplicationOptions, _ logger: Logger
+  ) throws(EngineError) -> Replication {
+    let store = parts.store
+    let log = parts.disk.log(of: 0, running: StoreMachine.self) { snapshot in
       if let state = Member.machineState(in: snapshot), let durable = try? StoreSnapshot(decoding: state) { store.isDurable(durable) }
     }
-    host = Host(name: "raft")
     let knobs = Self.knobs(options)
     let founders = options.founders.keys.sorted()
+    let node: HostedNode<Member>
     do throws(HostError) {
-      node = try host.run(
-        Member.self, as: options.node, log: log, codec: RaftMessageCodec(files: files), over: connections.transport,
+      node = try parts.host.run(
+        Member.self, as: options.node, log: log, codec: RaftMessageCodec(files: files), over: parts.connections.transport,
         options: Self.nodeOptions(options)
       ) { durable, now, random, out throws(RecoveryError) in
         try Member.recover(
           id: options.node, peers: founders, durable: Self.adjust(durable, options), machine: StoreMachine(store), knobs: knobs, at: now,
           random: &random, &out)
       }
-    } catch { throw EngineError(.damaged, error.description) }
+    } catch {
+      parts.host.stop()
+      parts.connections.close()
+      throw EngineError(.damaged, error.description)
+    }
     store.removeOldCheckpoints()
-    let connections = connections
+    let connections = parts.connections
     store.onMembers { members in
       for (id, address) in members where id != options.node { connections.setPeer(id, address.peer) }
     }
+    return Replication(parts, node, options, logger)
   }
 
   /// The memtables are small, since each checkpoint flushes them while the member waits.

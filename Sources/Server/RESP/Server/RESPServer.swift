@@ -59,7 +59,7 @@ public final class RESPServer: Sendable {
     connect: (ReplicationOptions, StoreFiles) throws(EngineError) -> MemberConnections
   ) throws(ServerError) -> RESPServer {
     try start(options: options, logger: logger) { () throws(EngineError) in
-      .replication(try Replication(replication, options, logger: logger, connect: connect))
+      .replication(try Replication.open(replication, options, logger: logger, connect: connect))
     }
   }
 
