@@ -107,7 +107,8 @@ let blockTests: [Target] = [
 ]
 
 let server: [Target] = [
-  block("Server", "RESP", nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataJobs"])
+  block("Server", "RESP", nio + [ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataJobs"]),
+  block("Server", "Transport", nio + [ssl, log, "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", system]),
 ]
 
 let tool: [Target] = [
@@ -139,6 +140,9 @@ let serverTargets =
   server + tool + [
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
     tests("Server", "RESP", nio + ["StrataRESP", "StrataNodes", log]),
+    tests(
+      "Server", "Transport",
+      nio + ["StrataTransport", "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataRaft", log, ssl, system]),
   ]
 
 let serverProducts: [Product] = server.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])]

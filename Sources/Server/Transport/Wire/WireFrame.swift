@@ -81,7 +81,7 @@ struct WireFrame {
     buffer.writeInteger(UInt32(0), endianness: .little)
     buffer.writeBytes(head)
     buffer.writeBytes(payload)
-    let checksum = buffer.withUnsafeReadableBytes { checksum(of: UnsafeRawBufferPointer(rebasing: $0[(start - buffer.readerIndex)...])) }
+    let checksum = buffer.withUnsafeReadableBytes { Self.checksum(of: UnsafeRawBufferPointer(rebasing: $0[(start - buffer.readerIndex)...])) }
     buffer.setInteger(checksum, at: start + checksumOffset, endianness: .little)
   }
 
@@ -112,18 +112,23 @@ struct WireFrame {
     guard length <= limit else { throw .tooLong(length, limit: limit) }
     guard buffer.readableBytes >= headerBytes + length else { return nil }
     let stored = buffer.getInteger(at: start + checksumOffset, endianness: .little, as: UInt32.self)
-    let actual = buffer.withUnsafeReadableBytes { checksum(of: UnsafeRawBufferPointer(rebasing: $0[..<(headerBytes + length)])) }
+    let actual = buffer.withUnsafeReadableBytes { Self.checksum(of: UnsafeRawBufferPointer(rebasing: $0[..<(headerBytes + length)])) }
     guard stored == actual else { throw .checksum }
-    let number = { (offset: Int) in buffer.getInteger(at: start + offset, endianness: .little, as: UInt64.self) ?? 0 }
-    var frame = WireFrame(kind: kind, cluster: number(8), group: number(16), from: number(24), to: number(32))
+    var frame = WireFrame(
+      kind: kind, cluster: number(8, of: buffer), group: number(16, of: buffer), from: number(24, of: buffer), to: number(32, of: buffer))
     buffer.moveReaderIndex(forwardBy: headerBytes)
     frame.payload = buffer.readSlice(length: length) ?? ByteBuffer()
     return frame
   }
 
+  /// The number at an offset of the frame `buffer` begins with.
+  private static func number(_ offset: Int, of buffer: ByteBuffer) -> UInt64 {
+    buffer.getInteger(at: buffer.readerIndex + offset, endianness: .little, as: UInt64.self) ?? 0
+  }
+
   /// Reads the payload by `body`; what cannot be read, or is too long, is an error of the frame.
   func decode<R>(_ body: (inout ByteReader) throws(DecodeError) -> R) throws(WireError) -> R {
-    let result = payload.withUnsafeReadableBytes { bytes -> Result<R, DecodeError> in
+    let result: Result<R, DecodeError> = payload.withUnsafeReadableBytes { bytes in
       var reader = ByteReader(RawSpan(_unsafeBytes: bytes))
       do throws(DecodeError) {
         let value = try body(&reader)
