@@ -167,6 +167,9 @@ let serverTargets =
     tests(
       "Server", "RESP",
       nio + ["Fuzzing", "StrataRESP", "StrataDisk", "StrataHost", "StrataLSMTree", "StrataNodes", "StrataRaft", "StrataSimulation", log, system]),
+    tests(
+      "Server", "Transport",
+      nio + ["StrataTransport", "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataRaft", log, ssl, system]),
   ]
 
 let serverProducts: [Product] = server.map { .library(name: $0.name, targets: [$0.name]) } + [.executable(name: "strata", targets: ["strata"])]

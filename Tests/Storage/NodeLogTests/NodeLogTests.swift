@@ -127,7 +127,9 @@ struct NodeLogTests {
     for number in 0..<600 as Range<UInt64> { #expect(Self.wait { log.append([[number]], whenDurable: $0) } == nil) }
     try log.close()
     let first = try #require(try disk.list("/node").filter { $0.hasSuffix(".seg") }.min())
-    #expect(disk.flipBit(8 * 3000, of: FilePath("/node").appending(first)))
+    let path = FilePath("/node").appending(first)
+    let middle = try #require(disk.bytes(of: path)).count / 2
+    #expect(disk.flipBit(UInt64(8 * middle), of: path))
     let strict = Result { () throws(WALError) in try Self.open(disk) }
     switch strict {
     case .failure: break

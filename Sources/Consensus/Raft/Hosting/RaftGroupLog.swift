@@ -18,9 +18,9 @@ public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
   private struct State {
     /// Writes that were put off behind a snapshot: while there are some, everything goes the same way.
     var putOff = 0
-    /// The newest checkpoint that waits.
+    /// The newest checkpoint that waits, and its number.
     var compaction: (base: LogPlace, snapshot: Snapshot)?
-    var isCompacting = false
+    var lastCompaction = 0
     var failure: DiskError?
     var failedCompactions = 0
     /// Where the log ends once everything it was given is written; as terms never share an index, it says what the log holds.
@@ -97,12 +97,13 @@ public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
     // The log says all of this but perhaps the newest commit mark.
     let states = records.filter { if case .hardState = $0 { true } else { false } }
     inOrder(mayTakeLong: false) { self.write([states], whenDurable) }
-    let mustStart = state.withLock { state in
+    let number = state.withLock { state in
       state.compaction = compaction
-      defer { state.isCompacting = true }
-      return !state.isCompacting
+      state.lastCompaction += 1
+      return state.lastCompaction
     }
-    if mustStart { _ = disk.worker.add { self.compact() } }
+    // Behind everything that was put off before: a mark must not overtake the snapshot whose successors it stands for.
+    _ = disk.worker.add { self.compact(number) }
   }
 
   private func note(_ record: Record) {
@@ -177,26 +178,21 @@ public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
     return try disk.storage.submit(unit.records, of: group)
   }
 
-  /// On the disk's thread: writes the newest snapshot that waits and gives up the log's beginning.
-  private func compact() {
+  /// On the disk's thread: writes a checkpoint's snapshot and gives up the log's beginning, unless a newer one waits.
+  private func compact(_ number: Int) {
     let next = state.withLock { state -> (base: LogPlace, snapshot: Snapshot)? in
+      guard number == state.lastCompaction, state.failure == nil else { return nil }
       defer { state.compaction = nil }
       return state.compaction
     }
-    if let next {
-      do throws(RaftStorageError) {
-        try disk.storage.writeSnapshot(next.snapshot, of: group)
-        try disk.storage.compact(group, to: next.base, keeping: next.snapshot)
-        whenSnapshotDurable?(next.snapshot)
-      } catch {
-        state.withLock { $0.failedCompactions += 1 }
-      }
+    guard let next else { return }
+    do throws(RaftStorageError) {
+      try disk.storage.writeSnapshot(next.snapshot, of: group)
+      try disk.storage.compact(group, to: next.base, keeping: next.snapshot)
+      whenSnapshotDurable?(next.snapshot)
+    } catch {
+      state.withLock { $0.failedCompactions += 1 }
     }
-    let isMore = state.withLock { state in
-      state.isCompacting = state.compaction != nil
-      return state.isCompacting
-    }
-    if isMore { _ = disk.worker.add { self.compact() } }
   }
 
   /// Records on their way into one unit of the log.
