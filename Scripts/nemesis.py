@@ -200,7 +200,7 @@ class History:
 
 
 class Client(threading.Thread):
-    """One connection at a time, one command at a time. After an outcome that is not known it goes on under a new name, as its old self may still act."""
+    """One connection and one command at a time. After an outcome that is not known it goes on under a new name, as its old self may still act."""
 
     def __init__(self, number, members, network, history, stop, seed):
         super().__init__(daemon=True)

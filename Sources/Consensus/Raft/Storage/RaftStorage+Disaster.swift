@@ -13,8 +13,8 @@ extension RaftStorage {
 
   /// Makes a member the only one of its group, for when a majority of the others is lost for ever. Durable on return.
   ///
-  /// All that the log holds counts as committed, although some of it may never have been; what other members held beyond it is lost. No other member of
-  /// the group may ever run again with what it has: two groups would call themselves the same. Nobody may run on this storage meanwhile.
+  /// All that the log holds counts as committed, although some of it may never have been; what other members held beyond it is lost. No other member
+  /// of the group may ever run again with what it has: two groups would call themselves the same. Nobody may run on this storage meanwhile.
   ///
   /// - Parameters:
   ///   - state: what ``open(_:cluster:options:toleratesDamage:on:)`` gave of the group.
