@@ -94,7 +94,7 @@ let blockTests: [Target] = [
     "Encoding", "Avro", ["StrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests(
     "Consensus", "Raft", ["StrataRaft", "StrataBytes", "StrataDisk", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
-  tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
+  tests("Proof", "Scenarios", ["StrataNodes", "StrataRaft", "StrataScenarios", "StrataSimulation"]),
 ]
 
 let server: [Target] = [
