@@ -116,7 +116,7 @@ let blockTests: [Target] = [
   tests(
     "Consensus", "Raft",
     ["StrataRaft", "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataSimulation", "StrataWriteAheadLog", system]),
-  tests("Proof", "Scenarios", ["StrataScenarios", "StrataSimulation"]),
+  tests("Proof", "Scenarios", ["StrataNodes", "StrataRaft", "StrataScenarios", "StrataSimulation"]),
 ]
 
 /// The programs of Examples/, each a package of its own, built here as well so that the tests run them.

@@ -20,15 +20,32 @@ struct RaftScenarioTests {
 
   /// A seed with which each defect shows, found by hunting, and what it shows as.
   @Test(arguments: [
-    ("stale-log-vote", 4, "LeaderCompleteness"), ("early-acknowledgement", 1, "CommittedIsDurable"),
-    ("own-entry-undurable", 3, "CommittedIsDurable"), ("minority-commit", 2, "CommittedIsDurable"), ("no-consistency-check", 89, "LogMatching"),
-    ("truncates-always", 2, "CommittedIsDurable"), ("read-before-commit", 124, "linearizability"), ("read-name-reused", 9, "linearizability"),
-    ("vote-cleared", 1, "OneVotePerTerm"), ("applied-twice", 4, "linearizability"),
+    ("prior-term-commit", 9, "LeaderCompleteness"), ("stale-log-vote", 6, "LeaderCompleteness"), ("early-vote", 3, "VotesAreDurable"),
+    ("vote-not-persisted", 1, "VotesAreDurable"), ("early-acknowledgement", 1, "CommittedIsDurable"),
+    ("own-entry-undurable", 3, "CommittedIsDurable"), ("minority-commit", 2, "CommittedIsDurable"), ("unmatched-commit", 4, "StateMachineSafety"),
+    ("no-consistency-check", 16, "LogMatching"), ("truncates-always", 20, "CommittedIsDurable"), ("read-without-quorum", 114, "linearizability"),
+    ("read-before-commit", 6, "linearizability"), ("lease-from-answer", 19, "linearizability"), ("lease-outlives-transfer", 115, "linearizability"),
+    ("amnesia", 12, "LeaderCompleteness"), ("read-name-reused", 115, "linearizability"), ("vote-cleared", 1, "OneVotePerTerm"),
+    ("joint-half", 18, "CommittedIsDurable"), ("applied-twice", 21, "linearizability"),
   ])
   func defectsAreCaught(_ name: String, _ seed: UInt64, _ kind: String) throws {
     let scenario = try #require(Catalogue.scenario("raft.\(name)"))
     let report = try scenario.run(scenario.plan(seed: seed))
     #expect(report.failure?.kind == kind, "\(name) with seed \(seed): \(report.failure.map(\.description) ?? "not caught")")
+  }
+
+  /// Seeds that once failed: a demotion that only the demoted node knew of stopped the others.
+  @Test(arguments: [("members", 3707)] as [(String, UInt64)])
+  func seedsThatFailedOncePass(_ name: String, _ seed: UInt64) throws {
+    let scenario = try #require(Catalogue.scenario("raft.\(name)"))
+    let report = try scenario.run(scenario.plan(seed: seed))
+    #expect(report.failure == nil, "\(name) with seed \(seed): \(report.failure.map(\.description) ?? "")")
+  }
+
+  /// A node that forgot what it acknowledged refuses every append; each refusal once brought the next append at once, and copies doubled them.
+  @Test func refusalsDoNotMultiply() throws {
+    let scenario = try #require(Catalogue.scenario("raft.amnesia"))
+    #expect(try scenario.run(scenario.plan(seed: 4)).events < 100_000)
   }
 
   @Test(.requirement("Raft.never.13"))

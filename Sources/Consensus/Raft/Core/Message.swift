@@ -8,7 +8,8 @@ public struct Message: Hashable, Sendable {
     case append = 1
     /// Entries up to ``index`` are durable; or, rejected, the log does not hold (`?`, ``index``) and may agree at (``logTerm``, ``hint``).
     case appendResponse = 2
-    /// A candidate whose log ends at (``logTerm``, ``index``) asks for a vote.
+    /// A candidate whose log ends at (``logTerm``, ``index``) asks for a vote. This and the next three tell the last place their sender knows to
+    /// be committed, (``hint``, ``commit``).
     case vote = 3
     /// A vote, or, rejected, none.
     case voteResponse = 4
@@ -56,7 +57,7 @@ public struct Message: Hashable, Sendable {
   public var index: LogIndex
   /// How far the sender has committed.
   public var commit: LogIndex
-  /// Where the sender of a rejection believes the logs may agree.
+  /// Where the sender of a rejection believes the logs may agree; in a vote and what belongs to it, the term of the entry at ``commit``.
   public var hint: LogIndex
   /// A number under which the sender will know the answer.
   public var context: UInt64

@@ -106,8 +106,8 @@ package enum RaftFlaw: String, Hashable, Sendable, CaseIterable {
   case countsOwnUndurable = "own-entry-undurable"
   /// Half of the voters pass for a majority in a commit.
   case minorityCommits = "minority-commit"
-  /// A follower takes the leader's whole commit mark, past what the message covers.
-  case commitsPastMessage = "commit-past-message"
+  /// A heartbeat tells the leader's whole commit mark, whatever the follower is known to hold.
+  case tellsWholeCommit = "unmatched-commit"
   /// An append is taken without looking at the entry before it.
   case skipsConsistencyCheck = "no-consistency-check"
   /// An append cuts off whatever lies behind it, even if nothing in it conflicts.

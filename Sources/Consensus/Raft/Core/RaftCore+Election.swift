@@ -36,14 +36,15 @@ extension RaftCore {
     let asked = isPre ? term + 1 : term
     let place = log.lastPlace
     let answer: Message.Kind = isPre ? .preVoteResponse : .voteResponse
-    let own = Message(answer, to: id, term: asked, context: incarnation)
+    let own = withCommit(Message(answer, to: id, term: asked, context: incarnation))
     // The own vote counts like any other: when it is durable.
     let early = config.flaw == .votesEarly || config.flaw == .countsOwnUndurable
     if !early { sendAfterPersist(own) }
     for member in members.ids where member != id && members.conf.isVoter(member) {
-      let request = Message(
-        isPre ? .preVote : .vote, to: member, term: asked, logTerm: place.term, index: place.index, context: incarnation,
-        isTransfer: kind == .transfer)
+      let request = withCommit(
+        Message(
+          isPre ? .preVote : .vote, to: member, term: asked, logTerm: place.term, index: place.index, context: incarnation,
+          isTransfer: kind == .transfer))
       // Were a vote asked for before the term is durable, a crash could make this node ask again in the same term with a shorter log, and the
       // answers to the first question would elect it.
       if isPre || early { send(request) } else { sendAfterPersist(request) }
@@ -61,15 +62,35 @@ extension RaftCore {
     let isUpToDate = LogPlace(term: message.logTerm, index: message.index) >= log.lastPlace || config.flaw == .votesForStaleLogs
     guard isFree, isUpToDate, !isRepairing else {
       if isPre { statistics.preVotesRejected += 1 }
-      return sendAfterPersist(Message(answer, to: message.from, context: message.context, isRejected: true))
+      return sendAfterPersist(withCommit(Message(answer, to: message.from, context: message.context, isRejected: true)))
     }
     // The answer carries the term that was asked about: the asker is not in it yet in a pre-vote.
-    let granted = Message(answer, to: message.from, term: message.term, context: message.context)
+    let granted = withCommit(Message(answer, to: message.from, term: message.term, context: message.context))
     if config.flaw == .votesEarly { send(granted) } else { sendAfterPersist(granted) }
     if !isPre {
       electionElapsed = 0
       vote = message.from
     }
+  }
+
+  /// Tells in a vote, or what belongs to it, how far this node knows the log to be committed.
+  func withCommit(_ message: Message) -> Message {
+    var message = message
+    message.commit = log.committed
+    message.hint = log.term(at: log.committed) ?? 0
+    return message
+  }
+
+  /// Takes over what the sender of a vote, or of what belongs to it, knows to be committed, as far as the own log holds that very entry: what is
+  /// committed stays so, whatever the terms of the two, and equal entries have equal logs before them.
+  ///
+  /// Without it a group can stand still: a member that knows it was demoted does not campaign, and those whose logs are shorter need its vote for
+  /// as long as they do not know that its demotion is committed.
+  mutating func learnCommit(_ message: Message) {
+    guard role != .leader, message.commit > log.committed, log.term(at: message.commit) == message.hint else { return }
+    log.commit(to: message.commit)
+    // The election is held among members who may be others by now.
+    if role != .follower, log.hasConfChange(after: log.applied, upTo: log.committed) { becomeFollower(term, leader: 0) }
   }
 
   mutating func countVote(_ message: Message) {

@@ -25,7 +25,7 @@ extension RaftCore {
     }
     // Behind the last entry of this message the log may hold what another leader left: only what the message covers is known to be committed.
     let covered = message.index + UInt64(message.entries.count)
-    log.commit(to: config.flaw == .commitsPastMessage ? message.commit : min(message.commit, covered))
+    log.commit(to: min(message.commit, covered))
     acknowledge(covered, to: message.from)
   }
 

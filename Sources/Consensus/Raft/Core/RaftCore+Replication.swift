@@ -92,7 +92,8 @@ extension RaftCore {
         members.progress[place].round = round
       } else {
         // No more than it is known to hold: it may have lost the rest of what this leader has.
-        send(Message(.heartbeat, to: members.ids[place], commit: min(progress.match, log.committed), context: round))
+        let known = config.flaw == .tellsWholeCommit ? log.committed : min(progress.match, log.committed)
+        send(Message(.heartbeat, to: members.ids[place], commit: known, context: round))
       }
     }
     confirmReads()

@@ -25,6 +25,7 @@ extension RaftCore {
     case .propose: return try stepProposals(message)
     case .readIndex: return try stepReadRequest(message)
     case .transfer: return stepTransferRequest(message)
+    case .vote, .preVote, .voteResponse, .preVoteResponse: learnCommit(message)
     default: break
     }
     guard admit(message) else { return }
@@ -95,7 +96,7 @@ extension RaftCore {
       // with check-quorum its votes are ignored: without this answer the two would wait for each other for ever.
       if config.checkQuorum || config.preVote || repairFloor > 0 { sendAfterPersist(Message(.appendResponse, to: message.from, isRejected: true)) }
     case .preVote:
-      sendAfterPersist(Message(.preVoteResponse, to: message.from, context: message.context, isRejected: true))
+      sendAfterPersist(withCommit(Message(.preVoteResponse, to: message.from, context: message.context, isRejected: true)))
     default: break
     }
     return false

@@ -89,8 +89,10 @@ public struct Progress: Hashable, Sendable {
   /// An append behind `rejected` was refused; the logs may agree at `hint`. Says whether the answer is to what was sent last and not to
   /// something older.
   mutating func reject(_ rejected: LogIndex, hint: LogIndex) -> Bool {
+    // It holds what it once acknowledged, so this is an old answer; or it lost that without knowing, and would refuse whatever it is sent now:
+    // were it sent more for each refusal, the two would go on as fast as the network does. Heartbeats ask again.
+    if rejected <= match { return false }
     if case .replicate = state {
-      if rejected <= match { return false }
       next = match + 1
       return true
     }

@@ -82,5 +82,8 @@ public struct Fault: Hashable, Sendable {
 /// The kinds of things that go wrong, each of which a run may have or not.
 public enum FaultKind: String, Hashable, Sendable, CaseIterable {
   case crash, powerLoss, pause, slow, partition, oneWay, clog, failedSync, stalledDisk, rot, wipe, drift, clockJump
-  case loss, duplication, replay, buggify, knobs
+  case loss, duplication, replay, buggify, knobs, adversary
+
+  /// Those that are in force for a whole run, and have no moment.
+  static let lasting: Set<FaultKind> = [.loss, .duplication, .replay, .buggify, .knobs, .adversary]
 }

@@ -23,7 +23,7 @@ extension RunPlan {
         .object([
           .init("minimum_sync_ns", .exact(disk.minimumSync)), .init("mean_extra_sync_ns", .exact(disk.meanExtraSync)),
         ])),
-      .init("buggify", .bool(buggify)), .init("random_knobs", .bool(randomKnobs)),
+      .init("buggify", .bool(buggify)), .init("random_knobs", .bool(randomKnobs)), .init("adversary", .bool(adversary)),
       .init("core", .array(core.map { .exact($0.rawValue) })),
     ])
   }
@@ -35,7 +35,7 @@ extension RunPlan {
     let fields = PlanFields(json, "plan")
     try fields.refuseUnknown([
       "seed", "nodes", "clients", "requests_per_client", "horizon_ns", "liveness_budget_ns", "request_timeout_ns", "mean_pause_ns", "network",
-      "disk", "buggify", "random_knobs", "core",
+      "disk", "buggify", "random_knobs", "adversary", "core",
     ])
     self.init(seed: try fields.word("seed"), nodes: try fields.count("nodes", 1...256))
     clients = try fields.count("clients", 0...10_000)
@@ -46,6 +46,8 @@ extension RunPlan {
     meanPause = try fields.word("mean_pause_ns")
     buggify = try fields.flag("buggify")
     randomKnobs = try fields.flag("random_knobs")
+    // Files from before there was one do not name it.
+    adversary = json["adversary"] == nil ? false : try fields.flag("adversary")
     core = []
     for element in json["core"]?.array ?? [] {
       guard let id = element.integer, id > 0 else { throw ScenarioError("plan.core holds something that is no node") }
@@ -113,7 +115,8 @@ extension Fault {
       guard let drift = json["ppm"]?.integer, abs(drift) < 1_000_000 else { throw ScenarioError("fault.ppm lies below a million") }
       effect = .drift(try node(), partsPerMillion: Int(drift))
     case .clockJump: effect = .clockJump(try node(), try fields.word("by_ns"))
-    case .loss, .duplication, .replay, .buggify, .knobs: throw ScenarioError("fault \(kind.rawValue) is a field of the plan, not a timed fault")
+    case .loss, .duplication, .replay, .buggify, .knobs, .adversary:
+      throw ScenarioError("fault \(kind.rawValue) is a field of the plan, not a timed fault")
     }
     self.init(effect, at: try fields.word("at_ns"), for: try fields.word("for_ns"))
   }

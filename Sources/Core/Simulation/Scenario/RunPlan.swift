@@ -26,6 +26,8 @@ public struct RunPlan: Hashable, Sendable {
   public var buggify: Bool
   /// Whether the protocol's settings are drawn at random.
   public var randomKnobs: Bool
+  /// Whether the scenario may add faults of its own where they hurt most: ``Scenario/provoke(after:in:random:)``.
+  public var adversary: Bool
   /// What goes wrong, in order of time.
   public var faults: [Fault]
   /// The nodes that are healed for good at the horizon. The others stay as they are: down, cut off or slow.
@@ -64,6 +66,7 @@ public struct RunPlan: Hashable, Sendable {
     disk = LogConditions()
     buggify = false
     randomKnobs = false
+    adversary = false
     faults = []
     core = (1...nodes).map { NodeID(UInt64($0)) }
     skipped = []

@@ -33,6 +33,11 @@ public protocol Scenario: SendableMetatype {
   /// Called after every input a node took: the place for invariants over the whole cluster, which ``Simulator/fail(_:_:at:)`` reports.
   mutating func inspect(_ id: NodeID, in cluster: Simulator<N>)
 
+  /// The moves of an adversary that sees the whole cluster, where the plan has one: called after every input a node took before the horizon,
+  /// it returns faults to come. What chance seldom hits, the moment a node was elected or a hand-over is under way, it hits at will. It may draw from
+  /// `random` only, so that the seed still decides the run; faults that lose durable records have a budget of their own and are ignored here.
+  mutating func provoke(after id: NodeID, in cluster: Simulator<N>, random: inout Random) -> [Fault]
+
   /// Whether the cluster is well again once the core is healed. Asked until it is or the budget is over.
   func isWell(_ cluster: Simulator<N>, core: [NodeID]) -> Bool
 
@@ -45,6 +50,8 @@ extension Scenario {
   public static var knobs: N.Knobs { N.Knobs() }
   /// Nothing to look at.
   public mutating func inspect(_ id: NodeID, in cluster: Simulator<N>) {}
+  /// Leaves everything to chance.
+  public mutating func provoke(after id: NodeID, in cluster: Simulator<N>, random: inout Random) -> [Fault] { [] }
   /// Answered requests suffice.
   public func isWell(_ cluster: Simulator<N>, core: [NodeID]) -> Bool { true }
 }

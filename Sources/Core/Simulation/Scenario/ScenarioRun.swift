@@ -19,6 +19,9 @@ final class ScenarioRun<S: Scenario> {
   private var owners: [SessionID: Int] = [:]
   private var downs: [NodeID: Int] = [:]
   private var pauses: [NodeID: Int] = [:]
+  /// What the scenario's adversary added to the plan's faults.
+  private var provoked: [Fault] = []
+  private var adversary: Random
   private var isHealing = false
   private var requests = 0
   private var served = 0
@@ -35,11 +38,15 @@ final class ScenarioRun<S: Scenario> {
     simulator.network = plan.network
     simulator.disk = plan.disk
     scenario = S(plan: plan)
+    adversary = random.fork("adversary")
     clients = (0..<plan.clients).map { Client(random: random.fork("client", $0)) }
   }
 
   func report() -> RunReport {
-    simulator.core.pointee.afterInput = { [unowned self] id in scenario.inspect(id, in: simulator) }
+    simulator.core.pointee.afterInput = { [unowned self] id in
+      scenario.inspect(id, in: simulator)
+      if plan.adversary, !isHealing { provoke(after: id) }
+    }
     for (index, fault) in plan.faults.enumerated() where fault.start < plan.horizon {
       simulator.setAlarm(Alarm.faultStart | UInt64(index), after: fault.start)
     }
@@ -99,8 +106,10 @@ final class ScenarioRun<S: Scenario> {
 
   // MARK: Clients
 
-  private func pause(_ client: Int) {
-    simulator.setAlarm(Alarm.wake | UInt64(client), after: clients[client].random.exponential(mean: plan.meanPause))
+  /// Who was refused waits longer: a client in a hurry would spend all its requests on an outage.
+  private func pause(_ client: Int, afterRefusal: Bool = false) {
+    let mean = afterRefusal ? max(plan.meanPause, 100_000_000) : plan.meanPause
+    simulator.setAlarm(Alarm.wake | UInt64(client), after: clients[client].random.exponential(mean: mean))
   }
 
   private func wake(_ client: Int) {
@@ -132,16 +141,17 @@ final class ScenarioRun<S: Scenario> {
     case .reply(let session, let response):
       guard let client = owners.removeValue(forKey: session), let open = clients[client].open, open.session == session else { return }
       clients[client].open = nil
-      if scenario.received(response, to: open.request, by: client, number: open.number, at: simulator.now) {
+      let isServed = scenario.received(response, to: open.request, by: client, number: open.number, at: simulator.now)
+      if isServed {
         served += 1
         if isHealing { clients[client].servedSinceHorizon = true }
       }
-      pause(client)
+      pause(client, afterRefusal: !isServed)
     case .lost(let session, let refused):
       guard let client = owners.removeValue(forKey: session), let open = clients[client].open, open.session == session else { return }
       clients[client].open = nil
       scenario.lost(open.request, by: client, number: open.number, refused: refused, at: simulator.now)
-      pause(client)
+      pause(client, afterRefusal: refused)
     }
   }
 
@@ -157,13 +167,26 @@ final class ScenarioRun<S: Scenario> {
       simulator.cancel(open.session)
       scenario.lost(open.request, by: client, number: open.number, refused: false, at: simulator.now)
       pause(client)
-    case Alarm.faultStart: if !isHealing { begin(plan.faults[Int(value)], Int(value)) }
-    case Alarm.faultEnd: if !isHealing { end(plan.faults[Int(value)]) }
+    case Alarm.faultStart: if !isHealing { begin(fault(Int(value)), Int(value)) }
+    case Alarm.faultEnd: if !isHealing { end(fault(Int(value))) }
     default: break
     }
   }
 
   // MARK: Faults
+
+  /// The plan's faults come first, then the adversary's.
+  private func fault(_ index: Int) -> Fault {
+    index < plan.faults.count ? plan.faults[index] : provoked[index - plan.faults.count]
+  }
+
+  private func provoke(after id: NodeID) {
+    for fault in scenario.provoke(after: id, in: simulator, random: &adversary) where provoked.count < 10_000 {
+      guard fault.kind != .rot, fault.kind != .wipe, fault.start >= simulator.now, fault.start < plan.horizon else { continue }
+      provoked.append(fault)
+      simulator.setAlarm(Alarm.faultStart | UInt64(plan.faults.count + provoked.count - 1), after: fault.start - simulator.now)
+    }
+  }
 
   private func begin(_ fault: Fault, _ index: Int) {
     switch fault.effect {

@@ -68,6 +68,7 @@ public struct Shrinker {
       case .replay: plan.network.replay = .never
       case .buggify: plan.buggify = false
       case .knobs: plan.randomKnobs = false
+      case .adversary: plan.adversary = false
       default: plan.faults.removeAll { $0.kind == kind }
       }
     }

@@ -20,7 +20,8 @@ extension RunPlan {
     var active: [FaultKind] = []
     for (index, kind) in FaultKind.allCases.enumerated() where limits.faults.contains(kind) {
       var stream = root.fork("active", index)
-      if stream.chance(1, in: 2) { active.append(kind) }
+      // An adversary is part of three runs in four: it has tastes of its own, of which it uses some.
+      if stream.chance(kind == .adversary ? 3 : 2, in: 4) { active.append(kind) }
     }
     var amounts = root.fork("amounts")
     if active.contains(.loss) { plan.network.loss = Probability(partsPerMillion: amounts.within(1000...200_000)) }
@@ -28,6 +29,7 @@ extension RunPlan {
     if active.contains(.replay) { plan.network.replay = Probability(partsPerMillion: amounts.within(1000...50_000)) }
     plan.buggify = active.contains(.buggify)
     plan.randomKnobs = active.contains(.knobs)
+    plan.adversary = active.contains(.adversary)
     plan.faults = faults(active, limits, nodes: nodes, root)
     // A node that lost records can only get them back from others, so it comes on top of the quorum that gets well.
     let damaged = Set(plan.faults.filter { $0.kind == .rot || $0.kind == .wipe }.compactMap(\.node)).count
@@ -39,7 +41,7 @@ extension RunPlan {
   }
 
   private static func faults(_ active: [FaultKind], _ limits: ScenarioLimits, nodes: Int, _ root: Random) -> [Fault] {
-    let timed = active.filter { ![.loss, .duplication, .replay, .buggify, .knobs].contains($0) }
+    let timed = active.filter { !FaultKind.lasting.contains($0) }
     guard !timed.isEmpty, limits.horizon > 0 else { return [] }
     var faults: [Fault] = []
     var damaged: Set<NodeID> = []
@@ -95,7 +97,7 @@ extension Fault {
     case .wipe: return Fault(.wiped(node()), at: 0)
     case .drift: return Fault(.drift(node(), partsPerMillion: random.within(-500...500)), at: 0)
     case .clockJump: return Fault(.clockJump(node(), UInt64(random.within(1...3600)) * 1_000_000_000), at: 0)
-    case .loss, .duplication, .replay, .buggify, .knobs: return nil
+    case .loss, .duplication, .replay, .buggify, .knobs, .adversary: return nil
     }
   }
 

@@ -32,6 +32,9 @@ struct RaftInvariants<Machine: RaftStateMachine> {
     damaged = Set(plan.faults.filter { $0.kind == .rot || $0.kind == .wipe }.compactMap(\.node))
   }
 
+  /// How a node stood when it last took an input.
+  func status(of id: NodeID) -> RaftStatus? { seen[id]?.status }
+
   /// Looks at the node that just took an input.
   mutating func inspect(_ id: NodeID, in cluster: Simulator<N>) {
     guard let node = cluster.node(id) else { return }
@@ -47,10 +50,30 @@ struct RaftInvariants<Machine: RaftStateMachine> {
       return cluster.fail(problem.0, problem.1, at: id)
     }
     if status.role == .leader, before?.status.role != .leader || before?.status.term != status.term,
-      let problem = leaderCompleteness(node.core, status)
+      let problem = leaderCompleteness(node.core, status) ?? votesAreDurable(status, of: before?.status.confState ?? status.confState, in: cluster)
     {
       cluster.fail(problem.0, problem.1, at: id)
     }
+  }
+
+  /// Whoever elected a leader cannot forget it: the votes of a majority, the leader's own among them, are where no loss of power takes them.
+  private func votesAreDurable(_ status: RaftStatus, of conf: ConfState, in cluster: Simulator<N>) -> (String, String)? {
+    for voters in [conf.voters, conf.outgoing] where !voters.isEmpty {
+      let bound = voters.filter { id in
+        if damaged.contains(id) { return true }
+        guard let state = Self.hardState(cluster.durableRecords(of: id)) else { return false }
+        return state.term > status.term || (state.term == status.term && state.vote == status.id)
+      }
+      if bound.count <= voters.count / 2 {
+        return ("VotesAreDurable", "\(status.id) leads term \(status.term); its votes are durable at \(bound) of \(voters)")
+      }
+    }
+    return nil
+  }
+
+  private static func hardState(_ records: [N.Record]) -> HardState? {
+    for case .hardState(let state) in records.reversed() { return state }
+    return nil
   }
 
   private mutating func electionSafety(_ status: RaftStatus) -> (String, String)? {
@@ -111,12 +134,16 @@ struct RaftInvariants<Machine: RaftStateMachine> {
 
   /// What is committed no loss of power may take from a majority.
   private func committedIsDurable(_ status: RaftStatus, of conf: ConfState, in cluster: Simulator<N>) -> (String, String)? {
-    guard let term = committed[status.commit], !conf.isJoint, !status.confState.isJoint else { return nil }
-    let holders = conf.voters.filter { id in
-      damaged.contains(id) || Self.holds(LogPlace(term: term, index: status.commit), cluster.durableRecords(of: id))
+    guard let term = committed[status.commit] else { return nil }
+    for voters in [conf.voters, conf.outgoing] where !voters.isEmpty {
+      let holders = voters.filter { id in
+        damaged.contains(id) || Self.holds(LogPlace(term: term, index: status.commit), cluster.durableRecords(of: id))
+      }
+      if holders.count <= voters.count / 2 {
+        return ("CommittedIsDurable", "\(term)/\(status.commit) is committed and durable at \(holders) of \(voters)")
+      }
     }
-    if holders.count > conf.voters.count / 2 { return nil }
-    return ("CommittedIsDurable", "\(term)/\(status.commit) is committed and durable at \(holders) of \(conf.voters)")
+    return nil
   }
 
   private static func holds(_ place: LogPlace, _ records: [N.Record]) -> Bool {

@@ -12,17 +12,21 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
   static var summary: String { Variant.summary }
   static var limits: ScenarioLimits {
     var limits = ScenarioLimits()
+    // Clients in a hurry are to be there still when the later faults come.
+    limits.requestsPerClient = 20...200
     if Variant.changesMembers {
+      limits.nodes = 4...5
       // As few as three may vote: two of them that lost their records leave no majority that knows what was promised, and whoever gets well may
       // be no voter.
       limits.damageable = { $0 > 2 ? 1 : 0 }
-      limits.quorum = { $0 }
     }
+    if Variant.needsAll { limits.quorum = { $0 } }
+    if let faults = Variant.faults { limits.faults = faults }
     return limits
   }
   static var knobs: RaftKnobs {
     var knobs = RaftKnobs()
-    knobs.repeatTicks = 20
+    knobs.repeatTicks = 5
     knobs.compactEntries = 40
     knobs.keptEntries = 5
     Variant.adjust(&knobs)
@@ -31,7 +35,10 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
 
   private var history = History<RegisterModel.Op, RegisterModel.Result>()
   private var invariants: RaftInvariants<KeyValueMachine>
+  private var adversary = RaftAdversary()
   private let keys: Int
+  /// How often each client has left a node that did not answer.
+  private var moves: [Int: Int] = [:]
 
   init(plan: RunPlan) {
     keys = 1 + Int(plan.seed % 3)
@@ -40,8 +47,12 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
 
   mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (node: NodeID, request: N.Request)? {
     let key = random.below(keys)
-    let node = nodes[random.below(nodes.count)]
+    // Every other client only reads, and stays with a node for as long as that answers: a leader that was deposed unknowingly keeps those that
+    // write waiting.
+    let isReader = client % 2 == 1
+    let node = nodes[isReader ? (client + number / 32 + moves[client, default: 0]) % nodes.count : random.below(nodes.count)]
     let value = client * 1_000_000 + number
+    if isReader { return (node, .query(KeyValueMachine.read(key))) }
     switch random.below(20) {
     case 0: return (node, .transfer(nodes[random.below(nodes.count)]))
     case 1 where Variant.changesMembers && nodes.count > 3: return (node, .change(change(among: nodes, &random)))
@@ -53,12 +64,13 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
     }
   }
 
-  /// Two of the last members stop voting or vote again; the others always do.
+  /// The members behind the third stop voting or vote again, one or all of them; the others always do.
   private func change(among nodes: [NodeID], _ random: inout Random) -> ConfChange {
     if random.chance(1, in: 4) { return ConfChange() }
-    let id = nodes[random.within(3...nodes.count - 1)]
-    let steps: [ConfChange.Step] = random.chance(1, in: 2) ? [.addVoter(id)] : [.addLearner(id)]
-    return ConfChange(steps, transition: [.auto, .implicit, .explicit][random.below(3)])
+    let changed = random.chance(1, in: 2) ? nodes[3...] : [nodes[random.within(3...nodes.count - 1)]]
+    let isVoting = random.chance(1, in: 2)
+    return ConfChange(
+      changed.map { isVoting ? .addVoter($0) : .addLearner($0) }, transition: [.auto, .implicit, .explicit][random.below(3)])
   }
 
   /// What a request does to a register; nothing for what is no business of the history.
@@ -93,11 +105,17 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
   }
 
   mutating func lost(_ request: N.Request, by client: Int, number: Int, refused: Bool, at time: UInt64) {
+    moves[client, default: 0] += 1
     guard op(request) != nil else { return }
     if refused { try? history.fail(by: client, at: time) } else { try? history.lose(by: client, at: time) }
   }
 
   mutating func inspect(_ id: NodeID, in cluster: Simulator<N>) { invariants.inspect(id, in: cluster) }
+
+  mutating func provoke(after id: NodeID, in cluster: Simulator<N>, random: inout Random) -> [Fault] {
+    guard let status = invariants.status(of: id) else { return [] }
+    return adversary.moves(after: id, status, in: cluster, &random)
+  }
 
   func isWell(_ cluster: Simulator<N>, core: [NodeID]) -> Bool {
     // Whoever leads, of the core or not: the clients' requests show whether it can.

@@ -6,11 +6,17 @@ protocol RaftVariant: SendableMetatype {
   static var name: String { get }
   static var summary: String { get }
   static var changesMembers: Bool { get }
+  /// The faults of its runs, where not all of them: those that show a defect, without the others that would only be in their way.
+  static var faults: Set<FaultKind>? { get }
+  /// Whether every node has to get well before the clients are promised anything.
+  static var needsAll: Bool { get }
   static func adjust(_ knobs: inout RaftKnobs)
 }
 
 extension RaftVariant {
   static var changesMembers: Bool { false }
+  static var faults: Set<FaultKind>? { nil }
+  static var needsAll: Bool { changesMembers }
   static func adjust(_ knobs: inout RaftKnobs) {}
 }
 
@@ -29,6 +35,24 @@ enum ChangingRaft: RaftVariant {
   static var name: String { "members" }
   static var summary: String { "the same while members stop voting and vote again" }
   static var changesMembers: Bool { true }
+}
+
+enum PlainRaft: RaftVariant {
+  static var name: String { "plain" }
+  static var summary: String { "the same without pre-vote and check-quorum: as the paper has it" }
+  // Whoever is cut off half campaigns for ever and deposes leader after leader: that is what the two are for.
+  static var needsAll: Bool { true }
+  static func adjust(_ knobs: inout RaftKnobs) {
+    knobs.preVote = false
+    knobs.checkQuorum = false
+  }
+}
+
+enum UnaskedRaft: RaftVariant {
+  static var name: String { "no-prevote" }
+  static var summary: String { "the same without pre-vote" }
+  static var needsAll: Bool { true }
+  static func adjust(_ knobs: inout RaftKnobs) { knobs.preVote = false }
 }
 
 /// What the variants broken on purpose have in common.
@@ -51,6 +75,12 @@ extension FlawedRaft {
 enum PriorTermCommit: FlawedRaft {
   static var flaw: RaftFlaw { .countsPriorTerms }
   static var defect: String { "a leader commits entries of earlier terms by counting" }
+  static var faults: Set<FaultKind>? { [.adversary, .duplication, .crash] }
+  static func adjust(_ knobs: inout RaftKnobs) {
+    knobs.flaw = flaw
+    // Old entries and the first of a new term have to travel apart.
+    knobs.maxBytesPerMessage = 0
+  }
 }
 enum StaleLogVote: FlawedRaft {
   static var flaw: RaftFlaw { .votesForStaleLogs }
@@ -76,9 +106,9 @@ enum MinorityCommit: FlawedRaft {
   static var flaw: RaftFlaw { .minorityCommits }
   static var defect: String { "half of the voters pass for a majority" }
 }
-enum CommitPastMessage: FlawedRaft {
-  static var flaw: RaftFlaw { .commitsPastMessage }
-  static var defect: String { "a follower commits past what the message covers" }
+enum UnmatchedCommit: FlawedRaft {
+  static var flaw: RaftFlaw { .tellsWholeCommit }
+  static var defect: String { "a heartbeat tells all that is committed, whatever the follower is known to hold" }
 }
 enum NoConsistencyCheck: FlawedRaft {
   static var flaw: RaftFlaw { .skipsConsistencyCheck }
@@ -95,10 +125,12 @@ enum ReadWithoutQuorum: FlawedRaft {
 enum ReadBeforeCommit: FlawedRaft {
   static var flaw: RaftFlaw { .readsBeforeCommit }
   static var defect: String { "a leader answers reads before it has committed in its term" }
+  static var faults: Set<FaultKind>? { [.adversary, .duplication, .stalledDisk] }
 }
 enum LeaseFromAnswer: FlawedRaft {
   static var flaw: RaftFlaw { .leaseFromAnswer }
   static var defect: String { "a lease is counted from the answer" }
+  static var faults: Set<FaultKind>? { [.adversary, .duplication, .drift] }
   static var leases: Bool { true }
 }
 enum LeaseOutlivesTransfer: FlawedRaft {
@@ -133,13 +165,14 @@ enum AppliesTwice: RaftVariant {
 enum RaftScenarios {
   static let sound: [AnyScenario] = [
     AnyScenario(RaftScenario<SoundRaft>.self), AnyScenario(RaftScenario<LeasedRaft>.self), AnyScenario(RaftScenario<ChangingRaft>.self),
+    AnyScenario(RaftScenario<PlainRaft>.self), AnyScenario(RaftScenario<UnaskedRaft>.self),
   ]
 
   static let broken: [AnyScenario] = [
     AnyScenario(RaftScenario<PriorTermCommit>.self), AnyScenario(RaftScenario<StaleLogVote>.self), AnyScenario(RaftScenario<EarlyVote>.self),
     AnyScenario(RaftScenario<ForgottenVote>.self), AnyScenario(RaftScenario<EarlyAcknowledgement>.self),
     AnyScenario(RaftScenario<OwnEntryUndurable>.self), AnyScenario(RaftScenario<MinorityCommit>.self),
-    AnyScenario(RaftScenario<CommitPastMessage>.self), AnyScenario(RaftScenario<NoConsistencyCheck>.self),
+    AnyScenario(RaftScenario<UnmatchedCommit>.self), AnyScenario(RaftScenario<NoConsistencyCheck>.self),
     AnyScenario(RaftScenario<TruncatesAlways>.self), AnyScenario(RaftScenario<ReadWithoutQuorum>.self),
     AnyScenario(RaftScenario<ReadBeforeCommit>.self), AnyScenario(RaftScenario<LeaseFromAnswer>.self),
     AnyScenario(RaftScenario<LeaseOutlivesTransfer>.self), AnyScenario(RaftScenario<RaftAmnesia>.self),

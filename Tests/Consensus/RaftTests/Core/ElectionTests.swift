@@ -96,6 +96,45 @@ struct ElectionTests {
     #expect(node.vote == 3 && node.term == 9)
   }
 
+  @Test(arguments: [Message.Kind.vote, .preVote, .voteResponse, .preVoteResponse], [1, 5, 9] as [Term])
+  func votesTellWhatIsCommitted(_ kind: Message.Kind, _ term: Term) throws {
+    for (commit, of, known) in [(3, 2, 3), (3, 1, 1), (2, 1, 2), (5, 2, 1), (4, 0, 1), (1, 1, 1)] as [(LogIndex, Term, LogIndex)] {
+      // Only what the own log holds under that very term, whoever says so and in whatever term.
+      var node = try core(terms: [1, 1, 2, 2], term: 5, commit: 1)
+      try node.step(Message(kind, to: 1, from: 2, term: term, commit: commit, hint: of, isRejected: true))
+      #expect(node.log.committed == known, "\(of)/\(commit)")
+    }
+    var node = try core(terms: [1, 1, 2, 2], term: 5, commit: 1)
+    try node.lead()
+    try node.step(Message(kind, to: 1, from: 2, term: node.term, commit: 4, hint: 2, isRejected: true))
+    #expect(node.log.committed == 1, "a leader counts for itself")
+  }
+
+  @Test func votesAndTheirAnswersCarryTheCommitMark() throws {
+    for preVote in [false, true] {
+      var node = try core(terms: [1, 1, 2], term: 2, commit: 2) { $0.preVote = preVote }
+      node.campaign()
+      let asked = node.drain().filter { $0.kind == (preVote ? .preVote : .vote) }
+      #expect(asked.count == 2 && asked.allSatisfy { $0.commit == 2 && $0.hint == 1 })
+      for (last, term) in [(1, 3), (9, 3), (1, 1)] as [(LogIndex, Term)] {
+        var node = try core(terms: [1, 1, 2], term: 2, commit: 2)
+        try node.step(Message(preVote ? .preVote : .vote, to: 1, from: 2, term: term, logTerm: 2, index: last))
+        let answer = node.drain().first
+        #expect(answer == nil ? !preVote && term == 1 : answer?.commit == 2 && answer?.hint == 1 && answer?.isRejected == (last < 3))
+      }
+    }
+  }
+
+  @Test func aCandidateThatLearnsOfAChangeOfMembersYields() throws {
+    var node = try core { $0.asyncStorage = true }
+    let entry = Entry(term: 1, index: 1, kind: .confChange, payload: ConfChange([.addVoter(4)]).encoded)
+    try node.step(Message(.append, to: 1, from: 2, term: 1, entries: [entry]))
+    node.campaign()
+    #expect(node.role == .candidate && node.term == 2)
+    try node.step(Message(.voteResponse, to: 1, from: 3, term: 2, commit: 1, hint: 1, context: node.incarnation, isRejected: true))
+    #expect(node.role == .follower && node.log.committed == 1 && node.vote == 1)
+  }
+
   @Test func answersToAFormerLifeDoNotCount() throws {
     var node = try core()
     node.campaign()

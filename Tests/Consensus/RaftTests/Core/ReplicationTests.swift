@@ -69,6 +69,32 @@ struct ReplicationTests {
     }
   }
 
+  /// A disk that forgot without a word: what is sent is refused each time, and the network must not be kept busy by that.
+  @Test func aMemberThatLostWhatItAcknowledgedIsNotFloodedWithAppends() throws {
+    var node = try core(terms: [1, 1, 1, 1])
+    try node.lead()
+    try node.step(Message(.appendResponse, to: 1, from: 2, term: node.term, index: 5))
+    _ = node.drain()
+    var sent = 0
+    for round in 1...10 {
+      try node.propose([[1]])
+      var messages = node.drain().filter { $0.to == 2 && $0.kind == .append }
+      for _ in 0..<100 {
+        guard let append = messages.popLast() else { break }
+        sent += 1
+        // Each refusal arrives twice.
+        for _ in 0..<2 {
+          try node.step(Message(.appendResponse, to: 1, from: 2, term: node.term, logTerm: 1, index: append.index, hint: 1, isRejected: true))
+        }
+        messages += node.drain().filter { $0.to == 2 && $0.kind == .append }
+      }
+      #expect(sent <= 2 * round, "round \(round)")
+      try node.step(Message(.heartbeatResponse, to: 1, from: 2, term: node.term))
+      sent += node.drain().filter { $0.to == 2 && $0.kind == .append }.count
+    }
+    #expect(node.members[2]?.match == 5)
+  }
+
   @Test(.requirement("Raft.never.9"))
   func nothingCommittedIsCutOff() throws {
     var node = try core(terms: [1, 1, 1], commit: 3)

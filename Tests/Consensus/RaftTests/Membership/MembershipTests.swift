@@ -120,6 +120,27 @@ struct MembershipTests {
     #expect(node.role == .follower)
   }
 
+  /// The longest log is that of a member that knows it was demoted; the others do not know, and need its vote as long as they do not.
+  @Test func aDemotionThatOnlyTheDemotedKnowsStopsNobody() throws {
+    var group = try RaftGroup([1, 2, 3, 4])
+    let entries = [
+      Entry(term: 1, index: 1), Entry(term: 1, index: 2, kind: .confChange, payload: ConfChange([.addLearner(4)]).encoded),
+      Entry(term: 1, index: 3),
+    ]
+    for id in [2, 3, 4] as [NodeID] {
+      group.disks[id]?.entries = Array(entries.prefix(id == 4 ? 3 : 2))
+      group.disks[id]?.hardState = HardState(term: 1, commit: id == 4 ? 2 : 1)
+      try group.restart(id)
+    }
+    group.isolate(1)
+    group.settle()
+    #expect(group[4].confState.learners == [4] && group[2].confState.voters == [1, 2, 3, 4])
+    for _ in 0..<200 where group.leader == nil { group.tickAll() }
+    #expect(group.leader == 2 || group.leader == 3)
+    group.tickAll(3)
+    #expect(group.ids.dropFirst().allSatisfy { group[$0].confState == ConfState(voters: [1, 2, 3], learners: [4]) })
+  }
+
   @Test func aNewLeaderLeavesAJointConfigurationAfterItsFirstCommit() throws {
     var group = try RaftGroup([1, 2, 3, 4, 5])
     group.elect(1)

@@ -66,8 +66,10 @@ enum ScriptText {
     // A refusal's term hint came after the version of these scripts, which say 0 there.
     let logTerm = message.kind == .appendResponse ? 0 : message.logTerm
     var text = "\(message.from.rawValue)->\(message.to.rawValue) \(kinds[message.kind] ?? "?") Term:\(message.term) Log:\(logTerm)/\(message.index)"
-    if message.isRejected { text += " Rejected (Hint: \(message.hint))" }
-    if message.commit != 0 { text += " Commit:\(message.commit)" }
+    // That votes tell what is committed is this implementation's.
+    let isVote = [.vote, .voteResponse, .preVote, .preVoteResponse].contains(message.kind)
+    if message.isRejected { text += " Rejected (Hint: \(isVote ? 0 : message.hint))" }
+    if message.commit != 0, !isVote { text += " Commit:\(message.commit)" }
     if !message.entries.isEmpty { text += " Entries:[" + message.entries.map(entry).joined(separator: ", ") + "]" }
     if let snapshot = message.snapshot { text += " Snapshot: " + self.snapshot(snapshot) }
     return text
