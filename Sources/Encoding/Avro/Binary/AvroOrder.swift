@@ -23,7 +23,7 @@ public struct AvroOrder: Sendable {
         var comparison = Comparison(
           plan: plan.storage, tables: plan.storage.tables, a: Cursor(first, limits: plan.limits), b: Cursor(second, limits: plan.limits))
         do throws(Fault) { return try comparison.compare(plan.storage.root) } catch {
-          failure = comparison.failedInB ? comparison.b.error(base: offset) : comparison.a.error(base: offset)
+          failure = error.error(from: comparison.failedInB ? comparison.b.start : comparison.a.start, base: offset)
           return 0
         }
       }

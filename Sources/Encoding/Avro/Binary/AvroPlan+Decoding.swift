@@ -48,7 +48,7 @@ extension AvroPlan {
         consumed = cursor.consumed
         return result
       } catch {
-        failure = cursor.error(base: base)
+        failure = error.error(from: cursor.start, base: base)
         return nil
       }
     }

@@ -27,8 +27,7 @@ extension Cursor {
       try enter()
       for number in 0..<Int(op.b) {
         do throws(Fault) { try skip(Int(tables.steps[Int(op.a) + number].op), tables, plan) } catch {
-          path.append(plan.fieldName(op, number))
-          throw error
+          throw error.inside(plan.fieldName(op, number))
         }
       }
       leave()
@@ -68,8 +67,7 @@ extension Cursor {
       for number in 0..<count {
         if isMap { next += try length() }
         do throws(Fault) { try skip(Int(op.a), tables, plan) } catch {
-          path.append("\(items - count + number)")
-          throw error
+          throw error.inside("\(items - count + number)")
         }
       }
     }
