@@ -89,7 +89,7 @@ private struct Comparison {
       }
       return bytes(size, size)
     case .enumeration:
-      let (plan, tables) = (plan, tables)
+      let (plan, tables) = (Unmanaged.passUnretained(plan), tables)
       return sign(try both { (c) throws(Fault) in try c.enumeration(op, tables, plan) })
     case .union:
       let branches = try both { (c) throws(Fault) in try c.branch(op) }
@@ -123,7 +123,7 @@ private struct Comparison {
       let child = Int(tables.steps[Int(op.a) + number].op)
       switch storage.nodes[Int(origin.node)].fields[number].order {
       case .ignore:
-        let (plan, tables) = (plan, tables)
+        let (plan, tables) = (Unmanaged.passUnretained(plan), tables)
         _ = try both { (c) throws(Fault) in try c.skip(child, tables, plan) }
       case .ascending:
         let order = try compare(child)

@@ -1,13 +1,14 @@
 /// Follows a plan and builds an ``AvroValue``.
 struct GenericDecoder {
-  // Whoever decodes holds the plan for as long; counting it again for each datum costs as much as reading a field.
-  unowned(unsafe) let plan: PlanStorage
+  // Whoever decodes holds the plan for as long; counting it again for each datum or skipped field costs as much as reading one.
+  let plan: Unmanaged<PlanStorage>
   let tables: PlanTables
   var cursor: Cursor
 
-  init(_ plan: PlanStorage, _ cursor: Cursor) {
+  /// The caller holds the plan while there is a decoder.
+  init(_ plan: Unmanaged<PlanStorage>, _ tables: PlanTables, _ cursor: Cursor) {
     self.plan = plan
-    tables = plan.tables
+    self.tables = tables
     self.cursor = cursor
   }
 
@@ -64,7 +65,7 @@ struct GenericDecoder {
       let entries = try map(op)
       cursor.leave()
       return .map(entries)
-    default: throw cursor.fail(.unreadableBranch(plan.failures[Int(op.a)]))
+    default: throw cursor.fail(.unreadableBranch(plan.takeUnretainedValue().failures[Int(op.a)]))
     }
   }
 
@@ -80,7 +81,9 @@ struct GenericDecoder {
     var fields: [AvroValue] = []
     fields.reserveCapacity(count)
     for number in 0..<count {
-      do throws(Fault) { fields.append(try value(Int(steps[number].op))) } catch { throw error.inside(plan.fieldName(op, number)) }
+      do throws(Fault) { fields.append(try value(Int(steps[number].op))) } catch {
+        throw error.inside(plan.takeUnretainedValue().fieldName(op, number))
+      }
     }
     return fields
   }
@@ -94,12 +97,12 @@ struct GenericDecoder {
       do throws(Fault) {
         if step.target < 0 { try cursor.skip(Int(step.op), tables, plan) } else { fields[Int(step.target)] = try value(Int(step.op)) }
       } catch {
-        throw error.inside(plan.fieldName(op, number - Int(op.a)))
+        throw error.inside(plan.takeUnretainedValue().fieldName(op, number - Int(op.a)))
       }
     }
     for number in Int(record.firstDefault)..<Int(record.firstDefault) + Int(record.defaultCount) {
       let missing = tables.defaults[number]
-      fields[Int(missing.target)] = plan.defaultValues[Int(missing.value)]
+      fields[Int(missing.target)] = plan.takeUnretainedValue().defaultValues[Int(missing.value)]
     }
     return fields
   }
@@ -156,13 +159,13 @@ extension PlanStorage {
 extension Cursor {
   /// The place of an enum's symbol in the reader's schema.
   @inline(__always)
-  mutating func enumeration(_ op: PlanOp, _ tables: PlanTables, _ plan: PlanStorage) throws(Fault) -> Int {
+  mutating func enumeration(_ op: PlanOp, _ tables: PlanTables, _ plan: Unmanaged<PlanStorage>) throws(Fault) -> Int {
     let place = next
     let index = Int64(try int())
     guard index >= 0, index < Int64(op.a) else { throw fail(.enumOutOfRange(index, symbols: Int(op.a)), at: place) }
     if op.b < 0 { return Int(index) }
     let target = tables.indices[Int(op.b) + Int(index)]
-    guard target >= 0 else { throw fail(.unknownSymbol(plan.failures[Int(-1 - target)]), at: place) }
+    guard target >= 0 else { throw fail(.unknownSymbol(plan.takeUnretainedValue().failures[Int(-1 - target)]), at: place) }
     return Int(target)
   }
 

@@ -70,7 +70,7 @@ public struct AvroDecoder: ~Copyable {
   private var cursor: Cursor
   private let tables: PlanTables
   // ``AvroPlan/decode(into:_:)`` holds the plan while there is a decoder of it.
-  private unowned(unsafe) let plan: PlanStorage
+  private let plan: Unmanaged<PlanStorage>
   private let base: Int
   /// The op of the value that comes next, -1 where none does.
   private var op: Int32
@@ -78,7 +78,7 @@ public struct AvroDecoder: ~Copyable {
   init(_ plan: PlanStorage, _ bytes: UnsafeRawBufferPointer, _ limits: AvroLimits, _ text: AvroText, _ base: Int) {
     cursor = Cursor(bytes, limits: limits, text: text)
     tables = plan.tables
-    self.plan = plan
+    self.plan = Unmanaged.passUnretained(plan)
     self.base = base
     op = Int32(plan.root)
   }
@@ -95,7 +95,7 @@ public struct AvroDecoder: ~Copyable {
 
   @inline(never)
   private mutating func mismatch(_ expected: String) -> AvroDecodeError {
-    let found = op < 0 ? "no further value" : plan.node(of: Int(op)).branchName
+    let found = op < 0 ? "no further value" : plan.takeUnretainedValue().node(of: Int(op)).branchName
     return failure(cursor.fail(.typeMismatch(expected: expected, found: found)))
   }
 
@@ -109,7 +109,7 @@ public struct AvroDecoder: ~Copyable {
     while op >= 0 {
       let next = tables.ops[Int(op)]
       if next.code == .failure {
-        throw failure(cursor.fail(.unreadableBranch(plan.failures[Int(next.a)])))
+        throw failure(cursor.fail(.unreadableBranch(plan.takeUnretainedValue().failures[Int(next.a)])))
       }
       guard next.code == .union else { return next.code }
       do throws(Fault) { op = tables.indices[Int(next.a) + (try cursor.branch(next))] } catch { throw failure(error) }
@@ -243,7 +243,7 @@ public struct AvroDecoder: ~Copyable {
   /// The next value, whatever it is.
   public mutating func readValue() throws(AvroDecodeError) -> AvroValue {
     guard op >= 0 else { throw mismatch("a value") }
-    var generic = GenericDecoder(plan, cursor)
+    var generic = GenericDecoder(plan, tables, cursor)
     let index = Int(op)
     op = -1
     do throws(Fault) {
