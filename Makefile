@@ -19,8 +19,9 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
 STRATA = .build/release/strata
 PYTHON = .build-python/bin/python3
-# What runs code on several threads or owns a file under fault injection.
-SANITIZED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP|PlacementHandle|BoundedLoad
+# What runs code on several threads or owns a file under fault injection; the address sanitizer looks at every decoder as well.
+THREADED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP|LSMTree|SSTable|Checkers|ConcurrentBloom|MerkleTree|PlacementHandle|BoundedLoad|RaftStorage
+ADDRESSED = $(THREADED)|Fuzz|Avro|Filter|Compression|Bytes
 CRASHES = Crash|Mutation|KillTests
 
 help:  ## this list
@@ -109,10 +110,10 @@ fuzz: setup-run  ## mutated bytes through every decoder for SECONDS=60 (or COUNT
 sanitize: sanitize-thread sanitize-address  ## the concurrent suites under the thread and the address sanitizer
 
 sanitize-thread: setup-run
-	swift test -j $(JOBS) --sanitize=thread --scratch-path .build-tsan --filter '$(SANITIZED)'
+	TSAN_OPTIONS=allocator_may_return_null=1 swift test -j $(JOBS) --sanitize=thread --scratch-path .build-tsan --filter '$(THREADED)'
 
 sanitize-address: setup-run
-	swift test -j $(JOBS) --sanitize=address --scratch-path .build-asan --filter '$(SANITIZED)'
+	ASAN_OPTIONS=allocator_may_return_null=1 swift test -j $(JOBS) --sanitize=address --scratch-path .build-asan --filter '$(ADDRESSED)'
 
 requirements:  ## which numbered requirement has a test and which has not (STRICT=1: fail when one has none)
 	@python3 Scripts/requirements.py $(if $(STRICT),--strict)

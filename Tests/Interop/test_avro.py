@@ -161,8 +161,9 @@ class Avro(unittest.TestCase):
 EVERY_TYPE = {
     "type": "record", "name": "Interop", "namespace": "strata.interop",
     "fields": [
-        {"name": "none", "type": "null"}, {"name": "flag", "type": "boolean"}, {"name": "small", "type": "int"}, {"name": "large", "type": "long"},
-        {"name": "single", "type": "float"}, {"name": "twice", "type": "double"}, {"name": "text", "type": "string"}, {"name": "raw", "type": "bytes"},
+        {"name": "none", "type": "null"}, {"name": "flag", "type": "boolean"}, {"name": "small", "type": "int"},
+        {"name": "large", "type": "long"}, {"name": "single", "type": "float"}, {"name": "twice", "type": "double"},
+        {"name": "text", "type": "string"}, {"name": "raw", "type": "bytes"},
         {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["ROOT", "BRANCH", "LEAF"]}},
         {"name": "digest", "type": {"type": "fixed", "name": "Digest", "namespace": "strata.other", "size": 16}},
         {"name": "numbers", "type": {"type": "array", "items": {"type": "array", "items": "double"}}},

@@ -31,8 +31,8 @@ class Examples(unittest.TestCase):
         blocks = {path.name for path in (ROOT / "Sources").glob("*/*") if path.is_dir() and not path.name.startswith("CStrata")}
         for name in EXAMPLES:
             with self.subTest(example=name):
-                done = subprocess.run(
-                    ["swift", "package", "--package-path", str(ROOT / "Examples" / name), "dump-package"], capture_output=True, text=True, timeout=120)
+                command = ["swift", "package", "--package-path", str(ROOT / "Examples" / name), "dump-package"]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=120)
                 self.assertEqual(done.returncode, 0, done.stderr)
                 wanted = [
                     dependency["product"][0] for target in json.loads(done.stdout)["targets"] for dependency in target["dependencies"]

@@ -16,8 +16,9 @@ import Testing
 
   private static let target = FuzzTarget(
     "resp.request", weight: 10,
-    corpus: ([ParserTests.stream] + ["SET a 1\r\n", "*2\r\n$3\r\nGET\r\n$100\r\n" + String(repeating: "k", count: 100) + "\r\n"])
-      .map { Array($0.utf8) },
+    corpus: [ParserTests.stream, "SET a 1\r\n", "*2\r\n$3\r\nGET\r\n$100\r\n" + String(repeating: "k", count: 100) + "\r\n"].map {
+      Array($0.utf8)
+    },
     tokens: ["*", "$", "\r\n", "*-1\r\n", "$-1\r\n", "$0\r\n\r\n", "*1048577\r\n", "$536870913\r\n", "99999999999999999999", "\"\\x", "'"]
   ) { bytes in
     let whole = parse([bytes[...]], limits: limits)

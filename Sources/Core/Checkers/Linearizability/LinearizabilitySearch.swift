@@ -146,7 +146,8 @@ struct LinearizabilitySearch: ~Copyable {
   private mutating func take(_ entry: Int32, _ operation: Int, isGreedy: Bool, to after: Int32) {
     path.append(Choice(entry: entry, state: state, isGreedy: isGreedy))
     let bit = Int(bitOf[operation])
-    done[bit >> 6] |= 1 << UInt64(bit & 63)
+    // Not `|=`, here and below: the compiler's thread sanitizer makes invalid code of it on a pointer in a type that cannot be copied.
+    done[bit >> 6] = done[bit >> 6] | 1 << UInt64(bit & 63)
     hash ^= Self.mark(Int32(operation))
     state = after
     takeOut(entry)
@@ -163,7 +164,7 @@ struct LinearizabilitySearch: ~Copyable {
     guard let choice = path.popLast() else { return nil }
     let operation = Int(operationOf[Int(choice.entry)])
     let bit = Int(bitOf[operation])
-    done[bit >> 6] &= ~(1 << UInt64(bit & 63))
+    done[bit >> 6] = done[bit >> 6] & ~(1 << UInt64(bit & 63))
     firstOpen = min(firstOpen, bit >> 6)
     hash ^= Self.mark(Int32(operation))
     state = choice.state

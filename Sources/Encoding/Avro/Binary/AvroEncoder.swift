@@ -53,7 +53,8 @@ public enum AvroBlocks: Sendable, Hashable {
 
 /// Follows a schema's own plan and writes an ``AvroValue``.
 struct ValueEncoder {
-  let plan: PlanStorage
+  // ``AvroEncoder/encode(_:into:)`` holds the plan.
+  unowned(unsafe) let plan: PlanStorage
   let tables: PlanTables
   let blocks: AvroBlocks
 
@@ -61,18 +62,28 @@ struct ValueEncoder {
 
   func write(_ value: AvroValue, _ index: Int, _ writer: inout ByteWriter, depth: Int) throws(AvroEncodeError) {
     let op = tables.ops[index]
+    // What there is most of, without a copy of the value to be taken apart beside the code.
+    switch op.code {
+    case .int: if case .int(let number) = value { return writer.writeZigzag32(number) }
+    case .long: if case .long(let number) = value { return writer.writeZigzag64(number) }
+    case .double: if case .double(let number) = value { return writer.writeUInt64(number.bitPattern) }
+    case .string: if case .string(let text) = value { return writer.writeAvroString(text) }
+    case .record: if case .record(let fields) = value { return try record(fields, op, index, &writer, depth) }
+    default: break
+    }
+    try others(value, op, index, &writer, depth)
+  }
+
+  private func others(
+    _ value: AvroValue, _ op: PlanOp, _ index: Int, _ writer: inout ByteWriter, _ depth: Int
+  ) throws(AvroEncodeError) {
     switch (op.code, value) {
     case (.null, .null): break
     case (.boolean, .boolean(let flag)): writer.writeUInt8(flag ? 1 : 0)
-    case (.int, .int(let number)): writer.writeZigzag32(number)
-    case (.long, .long(let number)): writer.writeZigzag64(number)
     case (.float, .float(let number)): writer.writeUInt32(number.bitPattern)
-    case (.double, .double(let number)): writer.writeUInt64(number.bitPattern)
-    case (.string, .string(let text)): writer.writeAvroString(text)
     case (.bytes, .bytes(let bytes)):
       writer.writeZigzag64(Int64(bytes.count))
       writer.writeBytes(bytes)
-    case (.record, .record(let fields)): try record(fields, op, index, &writer, depth)
     case (.union, .union(let branch, let value)): try union(branch, value, op, index, &writer, depth)
     case (.array, .array(let items)): try array(items, op, &writer, depth)
     case (.map, .map(let entries)): try map(entries, op, &writer, depth)

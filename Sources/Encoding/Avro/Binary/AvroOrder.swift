@@ -23,7 +23,7 @@ public struct AvroOrder: Sendable {
         var comparison = Comparison(
           plan: plan.storage, tables: plan.storage.tables, a: Cursor(first, limits: plan.limits), b: Cursor(second, limits: plan.limits))
         do throws(Fault) { return try comparison.compare(plan.storage.root) } catch {
-          failure = comparison.failedInB ? comparison.b.error(base: offset) : comparison.a.error(base: offset)
+          failure = error.error(from: comparison.failedInB ? comparison.b.start : comparison.a.start, base: offset)
           return 0
         }
       }
@@ -89,7 +89,7 @@ private struct Comparison {
       }
       return bytes(size, size)
     case .enumeration:
-      let (plan, tables) = (plan, tables)
+      let (plan, tables) = (Unmanaged.passUnretained(plan), tables)
       return sign(try both { (c) throws(Fault) in try c.enumeration(op, tables, plan) })
     case .union:
       let branches = try both { (c) throws(Fault) in try c.branch(op) }
@@ -123,7 +123,7 @@ private struct Comparison {
       let child = Int(tables.steps[Int(op.a) + number].op)
       switch storage.nodes[Int(origin.node)].fields[number].order {
       case .ignore:
-        let (plan, tables) = (plan, tables)
+        let (plan, tables) = (Unmanaged.passUnretained(plan), tables)
         _ = try both { (c) throws(Fault) in try c.skip(child, tables, plan) }
       case .ascending:
         let order = try compare(child)

@@ -7,7 +7,7 @@ extension AvroPlan {
   public func decode(_ reader: inout ByteReader) throws(AvroDecodeError) -> AvroValue {
     let storage = storage
     return try withCursor(&reader) { (cursor) throws(Fault) -> AvroValue in
-      var decoder = GenericDecoder(storage, cursor)
+      var decoder = GenericDecoder(Unmanaged.passUnretained(storage), storage.tables, cursor)
       defer { cursor = decoder.cursor }
       return try decoder.value(storage.root)
     }
@@ -29,7 +29,7 @@ extension AvroPlan {
   public func skip(_ reader: inout ByteReader) throws(AvroDecodeError) {
     let storage = storage
     try withCursor(&reader) { (cursor) throws(Fault) in
-      try cursor.skip(storage.root, storage.tables, storage)
+      try cursor.skip(storage.root, storage.tables, Unmanaged.passUnretained(storage))
     }
   }
 
@@ -48,7 +48,7 @@ extension AvroPlan {
         consumed = cursor.consumed
         return result
       } catch {
-        failure = cursor.error(base: base)
+        failure = error.error(from: cursor.start, base: base)
         return nil
       }
     }

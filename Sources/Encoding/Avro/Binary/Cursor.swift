@@ -1,14 +1,45 @@
-/// The sign that something failed; what did stands in the cursor. Empty, so that throwing it costs nothing where nothing is thrown.
-struct Fault: Error {}
+/// What failed, where and on which way there. One reference, so that what may throw it carries nothing where nothing is thrown, and a cursor
+/// holds only numbers and addresses.
+struct Fault: Error {
+  // Made, added to and read by the one thread that decodes; it never leaves the call that failed.
+  private final class Facts: @unchecked Sendable {
+    let kind: AvroDecodeError.Kind
+    let place: UnsafePointer<UInt8>
+    /// The way to what failed, innermost step first.
+    var path: [String] = []
+
+    init(_ kind: AvroDecodeError.Kind, _ place: UnsafePointer<UInt8>) {
+      self.kind = kind
+      self.place = place
+    }
+  }
+
+  private let facts: Facts
+
+  @inline(never)
+  init(_ kind: AvroDecodeError.Kind, at place: UnsafePointer<UInt8>) { facts = Facts(kind, place) }
+
+  var kind: AvroDecodeError.Kind { facts.kind }
+
+  /// The same failure one step further out.
+  func inside(_ step: @autoclosure () -> String) -> Fault {
+    facts.path.append(step())
+    return self
+  }
+
+  /// As callers see it: offsets count from `base`, where the cursor of `start` began.
+  func error(from start: UnsafePointer<UInt8>, base: Int) -> AvroDecodeError {
+    AvroDecodeError(offset: base &+ (facts.place - start), path: facts.path.reversed().map { "/" + $0 }.joined(), kind: facts.kind)
+  }
+}
 
 /// A block of an array or map, as its head says.
 struct ItemBlock {
   /// How many items; 0 at the collection's end.
   var count = 0
-  /// How many bytes they have; -1 where the writer does not say.
-  var size = -1
-  /// Where the first begins.
-  var start = Cursor.nothing
+  /// How many bytes they have, and where they end; nothing where the writer does not say.
+  var size = 0
+  var end: UnsafePointer<UInt8>?
 }
 
 /// Reads Avro's primitives from memory and keeps the bounds of one datum. Every read is checked against `end`; none traps.
@@ -21,10 +52,6 @@ struct Cursor {
   var depth = 0
   let limits: AvroLimits
   let text: AvroText
-  private(set) var failure: AvroDecodeError.Kind = .endOfData
-  private(set) var failedAt: UnsafePointer<UInt8>
-  /// The way to what failed, innermost step first.
-  var path: [String] = []
 
   /// The caller keeps `bytes` alive and unchanged while the cursor is used.
   init(_ bytes: UnsafeRawBufferPointer, limits: AvroLimits, text: AvroText = .strict) {
@@ -34,29 +61,19 @@ struct Cursor {
     next = base
     end = base + bytes.count
     budget = limits.maxAllocation
-    failedAt = base
     self.limits = limits
     self.text = text
   }
 
   // One byte that is never freed and never written, because an empty cursor needs an address that compares equal to itself.
-  static nonisolated(unsafe) let nothing = UnsafePointer(UnsafeMutablePointer<UInt8>.allocate(capacity: 1))
+  private static nonisolated(unsafe) let nothing = UnsafePointer(UnsafeMutablePointer<UInt8>.allocate(capacity: 1))
 
   @inline(__always) var remaining: Int { end - next }
 
   var consumed: Int { next - start }
 
   @inline(never)
-  mutating func fail(_ kind: AvroDecodeError.Kind, at place: UnsafePointer<UInt8>? = nil) -> Fault {
-    failure = kind
-    failedAt = place ?? next
-    path = []
-    return Fault()
-  }
-
-  func error(base: Int) -> AvroDecodeError {
-    AvroDecodeError(offset: base &+ (failedAt - start), path: path.reversed().map { "/" + $0 }.joined(), kind: failure)
-  }
+  func fail(_ kind: AvroDecodeError.Kind, at place: UnsafePointer<UInt8>? = nil) -> Fault { Fault(kind, at: place ?? next) }
 
   // MARK: Numbers
 
@@ -198,13 +215,41 @@ struct Cursor {
     let place = next
     let count = try length()
     try charge(count)
-    let bytes = UnsafeBufferPointer(start: try take(count), count: count)
+    let start = try take(count)
+    let bytes = UnsafeBufferPointer(start: start, count: count)
+    // The general validation goes through unspecialized code; most text needs none of it.
+    if Self.isASCII(start, count) { return Self.text(ascii: bytes) }
     if let string = String(validating: bytes, as: UTF8.self) { return string }
     guard text == .lossy else {
       next = place
       throw fail(.invalidUTF8)
     }
     return String(decoding: bytes, as: UTF8.self)
+  }
+
+  @inline(__always)
+  private static func text(ascii bytes: UnsafeBufferPointer<UInt8>) -> String {
+    // Up to 15 bytes stand in the string itself.
+    guard bytes.count <= 15 else { return String(decoding: bytes, as: UTF8.self) }
+    return String(unsafeUninitializedCapacity: bytes.count) { target in target.initialize(fromContentsOf: bytes) }
+  }
+
+  /// Whether no byte has its highest bit set: word by word, the last word over the end of the one before.
+  @inline(__always)
+  private static func isASCII(_ start: UnsafePointer<UInt8>, _ count: Int) -> Bool {
+    let bytes = UnsafeRawPointer(start)
+    var found: UInt64 = 0
+    if count >= 8 {
+      var offset = 0
+      while offset + 8 <= count {
+        found |= bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        offset += 8
+      }
+      found |= bytes.loadUnaligned(fromByteOffset: count - 8, as: UInt64.self)
+    } else {
+      for offset in 0..<count { found |= UInt64(start[offset]) }
+    }
+    return found & 0x8080_8080_8080_8080 == 0
   }
 
   // MARK: Blocks

@@ -1,12 +1,14 @@
 /// Follows a plan and builds an ``AvroValue``.
 struct GenericDecoder {
-  let plan: PlanStorage
+  // Whoever decodes holds the plan for as long; counting it again for each datum or skipped field costs as much as reading one.
+  let plan: Unmanaged<PlanStorage>
   let tables: PlanTables
   var cursor: Cursor
 
-  init(_ plan: PlanStorage, _ cursor: Cursor) {
+  /// The caller holds the plan while there is a decoder.
+  init(_ plan: Unmanaged<PlanStorage>, _ tables: PlanTables, _ cursor: Cursor) {
     self.plan = plan
-    tables = plan.tables
+    self.tables = tables
     self.cursor = cursor
   }
 
@@ -63,32 +65,26 @@ struct GenericDecoder {
       let entries = try map(op)
       cursor.leave()
       return .map(entries)
-    default: throw cursor.fail(.unreadableBranch(plan.failures[Int(op.a)]))
+    default: throw cursor.fail(.unreadableBranch(plan.takeUnretainedValue().failures[Int(op.a)]))
     }
   }
 
   // MARK: Records
 
-  /// Fields that come all and in the reader's order, built where they stay.
+  /// Fields that come all and in the reader's order.
   private mutating func straight(_ op: PlanOp) throws(Fault) -> [AvroValue] {
     let count = Int(op.b)
     if count == 0 { return [] }
     try cursor.charge(32 + count * Self.valueBytes)
     let steps = tables.steps + Int(op.a)
-    var failed = false
-    let fields = [AvroValue](unsafeUninitializedCapacity: count) { fields, made in
-      guard let base = fields.baseAddress else { return }
-      do throws(Fault) {
-        while made < count {
-          (base + made).initialize(to: try value(Int(steps[made].op)))
-          made += 1
-        }
-      } catch {
-        cursor.path.append(plan.fieldName(op, made))
-        failed = true
+    // Appending is specialized here; an array made uninitialized asks the runtime for its type each time.
+    var fields: [AvroValue] = []
+    fields.reserveCapacity(count)
+    for number in 0..<count {
+      do throws(Fault) { fields.append(try value(Int(steps[number].op))) } catch {
+        throw error.inside(plan.takeUnretainedValue().fieldName(op, number))
       }
     }
-    if failed { throw Fault() }
     return fields
   }
 
@@ -101,13 +97,12 @@ struct GenericDecoder {
       do throws(Fault) {
         if step.target < 0 { try cursor.skip(Int(step.op), tables, plan) } else { fields[Int(step.target)] = try value(Int(step.op)) }
       } catch {
-        cursor.path.append(plan.fieldName(op, number - Int(op.a)))
-        throw error
+        throw error.inside(plan.takeUnretainedValue().fieldName(op, number - Int(op.a)))
       }
     }
     for number in Int(record.firstDefault)..<Int(record.firstDefault) + Int(record.defaultCount) {
       let missing = tables.defaults[number]
-      fields[Int(missing.target)] = plan.defaultValues[Int(missing.value)]
+      fields[Int(missing.target)] = plan.takeUnretainedValue().defaultValues[Int(missing.value)]
     }
     return fields
   }
@@ -124,8 +119,7 @@ struct GenericDecoder {
       items.reserveCapacity(items.isEmpty ? count : max(items.count + count, items.count * 2))
       for _ in 0..<count {
         do throws(Fault) { items.append(try value(Int(op.a))) } catch {
-          cursor.path.append("\(items.count)")
-          throw error
+          throw error.inside("\(items.count)")
         }
       }
       try cursor.end(block)
@@ -143,8 +137,7 @@ struct GenericDecoder {
       for _ in 0..<count {
         let key = try cursor.string()
         do throws(Fault) { entries.append((key, try value(Int(op.a)))) } catch {
-          cursor.path.append(key)
-          throw error
+          throw error.inside(key)
         }
       }
       try cursor.end(block)
@@ -166,13 +159,13 @@ extension PlanStorage {
 extension Cursor {
   /// The place of an enum's symbol in the reader's schema.
   @inline(__always)
-  mutating func enumeration(_ op: PlanOp, _ tables: PlanTables, _ plan: PlanStorage) throws(Fault) -> Int {
+  mutating func enumeration(_ op: PlanOp, _ tables: PlanTables, _ plan: Unmanaged<PlanStorage>) throws(Fault) -> Int {
     let place = next
     let index = Int64(try int())
     guard index >= 0, index < Int64(op.a) else { throw fail(.enumOutOfRange(index, symbols: Int(op.a)), at: place) }
     if op.b < 0 { return Int(index) }
     let target = tables.indices[Int(op.b) + Int(index)]
-    guard target >= 0 else { throw fail(.unknownSymbol(plan.failures[Int(-1 - target)]), at: place) }
+    guard target >= 0 else { throw fail(.unknownSymbol(plan.takeUnretainedValue().failures[Int(-1 - target)]), at: place) }
     return Int(target)
   }
 
@@ -193,17 +186,13 @@ extension Cursor {
     if more == 0 { return ItemBlock() }
     guard more <= limits.maxCollectionItems - count else { throw fail(.limitExceeded("items", limit: limits.maxCollectionItems), at: place) }
     if minimumSize > 0, more > remaining / minimumSize { throw fail(.endOfData, at: end) }
-    return ItemBlock(count: more, size: size ?? -1, start: next)
+    return ItemBlock(count: more, size: size ?? 0, end: size.map { next + $0 })
   }
 
   /// To be called behind a block's last item: holds what was read against what the block says.
   @inline(__always)
   mutating func end(_ block: ItemBlock) throws(Fault) {
-    if block.size >= 0, next - block.start != block.size { throw wrongSize(block) }
-  }
-
-  @inline(never)
-  private mutating func wrongSize(_ block: ItemBlock) -> Fault {
-    fail(.wrongBlockSize(stated: block.size, actual: next - block.start), at: block.start)
+    guard let end = block.end, end != next else { return }
+    throw fail(.wrongBlockSize(stated: block.size, actual: block.size + (next - end)), at: end - block.size)
   }
 }

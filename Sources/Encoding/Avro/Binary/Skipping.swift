@@ -2,7 +2,7 @@
 
 extension Cursor {
   /// Moves over one datum of the op's writer.
-  mutating func skip(_ index: Int, _ tables: PlanTables, _ plan: PlanStorage) throws(Fault) {
+  mutating func skip(_ index: Int, _ tables: PlanTables, _ plan: Unmanaged<PlanStorage>) throws(Fault) {
     let op = tables.ops[index]
     if op.fixedSize >= 0 {
       // A boolean's content is not looked at, but a reader that goes on behind it loses nothing by that.
@@ -27,12 +27,11 @@ extension Cursor {
       try enter()
       for number in 0..<Int(op.b) {
         do throws(Fault) { try skip(Int(tables.steps[Int(op.a) + number].op), tables, plan) } catch {
-          path.append(plan.fieldName(op, number))
-          throw error
+          throw error.inside(plan.takeUnretainedValue().fieldName(op, number))
         }
       }
       leave()
-    case .failure: throw fail(.unreadableBranch(plan.failures[Int(op.a)]))
+    case .failure: throw fail(.unreadableBranch(plan.takeUnretainedValue().failures[Int(op.a)]))
     // These have a fixed size and were taken above.
     case .null, .boolean, .float, .double, .fixed, .floatToDouble: break
     }
@@ -45,7 +44,7 @@ extension Cursor {
     return index
   }
 
-  private mutating func skipCollection(_ op: PlanOp, _ tables: PlanTables, _ plan: PlanStorage) throws(Fault) {
+  private mutating func skipCollection(_ op: PlanOp, _ tables: PlanTables, _ plan: Unmanaged<PlanStorage>) throws(Fault) {
     let item = tables.ops[Int(op.a)]
     let isMap = op.code == .map
     var items = 0
@@ -68,8 +67,7 @@ extension Cursor {
       for number in 0..<count {
         if isMap { next += try length() }
         do throws(Fault) { try skip(Int(op.a), tables, plan) } catch {
-          path.append("\(items - count + number)")
-          throw error
+          throw error.inside("\(items - count + number)")
         }
       }
     }

@@ -160,7 +160,7 @@ public struct AvroFileReader {
     var failed: AvroDecodeError.Kind?
     window.withUnsafeBytes { bytes in
       var cursor = Cursor(UnsafeRawBufferPointer(rebasing: bytes[start..<start + count]), limits: plan.limits)
-      do throws(Fault) { head = (try cursor.long(), try cursor.long(), cursor.consumed) } catch { failed = cursor.failure }
+      do throws(Fault) { head = (try cursor.long(), try cursor.long(), cursor.consumed) } catch { failed = error.kind }
     }
     if let failed { throw failed == .endOfData ? .shortTail(path, offset: offset) : .damagedBlock(path, offset: offset, reason: "its head") }
     guard head.count >= 0, head.length >= 0 else { throw .damagedBlock(path, offset: offset, reason: "a length below zero") }

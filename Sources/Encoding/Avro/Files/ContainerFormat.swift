@@ -58,7 +58,7 @@ struct ContainerHeader {
           try cursor.end(block)
         }
         consumed = 4 + cursor.consumed
-      } catch { failure = cursor.failure }
+      } catch { failure = error.kind }
     }
     if let failure { throw failure == .endOfData ? .truncated : .damaged("\(failure)") }
     guard bytes.count - consumed >= Self.syncBytes else { throw .truncated }

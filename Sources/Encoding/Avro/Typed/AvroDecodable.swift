@@ -69,7 +69,8 @@ extension AvroPlan {
 public struct AvroDecoder: ~Copyable {
   private var cursor: Cursor
   private let tables: PlanTables
-  private let plan: PlanStorage
+  // ``AvroPlan/decode(into:_:)`` holds the plan while there is a decoder of it.
+  private let plan: Unmanaged<PlanStorage>
   private let base: Int
   /// The op of the value that comes next, -1 where none does.
   private var op: Int32
@@ -77,7 +78,7 @@ public struct AvroDecoder: ~Copyable {
   init(_ plan: PlanStorage, _ bytes: UnsafeRawBufferPointer, _ limits: AvroLimits, _ text: AvroText, _ base: Int) {
     cursor = Cursor(bytes, limits: limits, text: text)
     tables = plan.tables
-    self.plan = plan
+    self.plan = Unmanaged.passUnretained(plan)
     self.base = base
     op = Int32(plan.root)
   }
@@ -90,19 +91,17 @@ public struct AvroDecoder: ~Copyable {
   }
 
   @inline(never)
-  private func failure() -> AvroDecodeError { cursor.error(base: base) }
+  private func failure(_ fault: Fault) -> AvroDecodeError { fault.error(from: cursor.start, base: base) }
 
   @inline(never)
   private mutating func mismatch(_ expected: String) -> AvroDecodeError {
-    let found = op < 0 ? "no further value" : plan.node(of: Int(op)).branchName
-    _ = cursor.fail(.typeMismatch(expected: expected, found: found))
-    return failure()
+    let found = op < 0 ? "no further value" : plan.takeUnretainedValue().node(of: Int(op)).branchName
+    return failure(cursor.fail(.typeMismatch(expected: expected, found: found)))
   }
 
   /// An error of the caller's own about the value just read.
   public mutating func refusal(_ reason: String) -> AvroDecodeError {
-    _ = cursor.fail(.refused(reason))
-    return failure()
+    return failure(cursor.fail(.refused(reason)))
   }
 
   /// The code of the next value once a writer's union that the reader does not have is behind.
@@ -110,11 +109,10 @@ public struct AvroDecoder: ~Copyable {
     while op >= 0 {
       let next = tables.ops[Int(op)]
       if next.code == .failure {
-        _ = cursor.fail(.unreadableBranch(plan.failures[Int(next.a)]))
-        throw failure()
+        throw failure(cursor.fail(.unreadableBranch(plan.takeUnretainedValue().failures[Int(next.a)])))
       }
       guard next.code == .union else { return next.code }
-      do throws(Fault) { op = tables.indices[Int(next.a) + (try cursor.branch(next))] } catch { throw failure() }
+      do throws(Fault) { op = tables.indices[Int(next.a) + (try cursor.branch(next))] } catch { throw failure(error) }
     }
     throw mismatch("a value")
   }
@@ -140,14 +138,14 @@ public struct AvroDecoder: ~Copyable {
   public mutating func readBoolean() throws(AvroDecodeError) -> Bool {
     guard try code() == .boolean else { throw mismatch("boolean") }
     op = -1
-    do throws(Fault) { return try cursor.boolean() } catch { throw failure() }
+    do throws(Fault) { return try cursor.boolean() } catch { throw failure(error) }
   }
 
   /// The next value, an `int`.
   public mutating func readInt() throws(AvroDecodeError) -> Int32 {
     guard try code() == .int else { throw mismatch("int") }
     op = -1
-    do throws(Fault) { return try cursor.int() } catch { throw failure() }
+    do throws(Fault) { return try cursor.int() } catch { throw failure(error) }
   }
 
   /// The next value, a `long` or an `int`.
@@ -163,7 +161,7 @@ public struct AvroDecoder: ~Copyable {
         return Int64(try cursor.int())
       default: break
       }
-    } catch { throw failure() }
+    } catch { throw failure(error) }
     throw mismatch("long")
   }
 
@@ -183,7 +181,7 @@ public struct AvroDecoder: ~Copyable {
         return Float(try cursor.long())
       default: break
       }
-    } catch { throw failure() }
+    } catch { throw failure(error) }
     throw mismatch("float")
   }
 
@@ -206,7 +204,7 @@ public struct AvroDecoder: ~Copyable {
         return Double(try cursor.long())
       default: break
       }
-    } catch { throw failure() }
+    } catch { throw failure(error) }
     throw mismatch("double")
   }
 
@@ -215,7 +213,7 @@ public struct AvroDecoder: ~Copyable {
     let code = try code()
     guard code == .string || code == .bytesToString else { throw mismatch("string") }
     op = -1
-    do throws(Fault) { return try cursor.string() } catch { throw failure() }
+    do throws(Fault) { return try cursor.string() } catch { throw failure(error) }
   }
 
   /// The next value, a `bytes`.
@@ -223,7 +221,7 @@ public struct AvroDecoder: ~Copyable {
     let code = try code()
     guard code == .bytes || code == .stringToBytes else { throw mismatch("bytes") }
     op = -1
-    do throws(Fault) { return try cursor.bytes() } catch { throw failure() }
+    do throws(Fault) { return try cursor.bytes() } catch { throw failure(error) }
   }
 
   /// The next value, a `fixed`.
@@ -231,7 +229,7 @@ public struct AvroDecoder: ~Copyable {
     guard try code() == .fixed else { throw mismatch("fixed") }
     let size = Int(tables.ops[Int(op)].a)
     op = -1
-    do throws(Fault) { return try cursor.fixed(size) } catch { throw failure() }
+    do throws(Fault) { return try cursor.fixed(size) } catch { throw failure(error) }
   }
 
   /// The next value, the place of an enum's symbol in the reader's schema.
@@ -239,13 +237,13 @@ public struct AvroDecoder: ~Copyable {
     guard try code() == .enumeration else { throw mismatch("enum") }
     let symbol = tables.ops[Int(op)]
     op = -1
-    do throws(Fault) { return try cursor.enumeration(symbol, tables, plan) } catch { throw failure() }
+    do throws(Fault) { return try cursor.enumeration(symbol, tables, plan) } catch { throw failure(error) }
   }
 
   /// The next value, whatever it is.
   public mutating func readValue() throws(AvroDecodeError) -> AvroValue {
     guard op >= 0 else { throw mismatch("a value") }
-    var generic = GenericDecoder(plan, cursor)
+    var generic = GenericDecoder(plan, tables, cursor)
     let index = Int(op)
     op = -1
     do throws(Fault) {
@@ -254,7 +252,7 @@ public struct AvroDecoder: ~Copyable {
       return value
     } catch {
       cursor = generic.cursor
-      throw failure()
+      throw failure(error)
     }
   }
 
@@ -263,7 +261,7 @@ public struct AvroDecoder: ~Copyable {
     guard op >= 0 else { throw mismatch("a value") }
     let index = Int(op)
     op = -1
-    do throws(Fault) { try cursor.skip(index, tables, plan) } catch { throw failure() }
+    do throws(Fault) { try cursor.skip(index, tables, plan) } catch { throw failure(error) }
   }
 
   // MARK: Unions
@@ -293,7 +291,7 @@ extension AvroDecoder {
     guard try code() == .record else { throw mismatch("record") }
     let record = tables.ops[Int(op)]
     op = -1
-    do throws(Fault) { try cursor.enter() } catch { throw failure() }
+    do throws(Fault) { try cursor.enter() } catch { throw failure(error) }
     let shape = tables.records[Int(record.c)]
     return AvroFields(
       step: record.a, end: record.a + record.b, missing: shape.firstDefault, lastMissing: shape.firstDefault + shape.defaultCount)
@@ -309,7 +307,7 @@ extension AvroDecoder {
         op = step.op
         return Int(step.target)
       }
-      do throws(Fault) { try cursor.skip(Int(step.op), tables, plan) } catch { throw failure() }
+      do throws(Fault) { try cursor.skip(Int(step.op), tables, plan) } catch { throw failure(error) }
     }
     return nextMissing(&fields)
   }
@@ -352,7 +350,7 @@ extension AvroDecoder {
   private mutating func beginItems() throws(AvroDecodeError) -> AvroItems {
     let items = AvroItems(op: tables.ops[Int(op)].a)
     op = -1
-    do throws(Fault) { try cursor.enter() } catch { throw failure() }
+    do throws(Fault) { try cursor.enter() } catch { throw failure(error) }
     return items
   }
 
@@ -378,7 +376,7 @@ extension AvroDecoder {
       let key = try cursor.string()
       op = items.op
       return key
-    } catch { throw failure() }
+    } catch { throw failure(error) }
   }
 
   private mutating func nextBlock(_ items: inout AvroItems, minimumSize: Int) throws(AvroDecodeError) -> Bool {
@@ -389,7 +387,7 @@ extension AvroDecoder {
       items.left = items.block.count
       // Items without bytes cost the caller memory all the same.
       if minimumSize == 0 { try cursor.charge(items: items.left, each: MemoryLayout<AvroValue>.stride) }
-    } catch { throw failure() }
+    } catch { throw failure(error) }
     items.count += items.left
     if items.left > 0 { return true }
     items.isOver = true

@@ -129,7 +129,7 @@ public struct HashRing: Placement {
   public var tokenCount: Int { table.count }
 
   /// Bytes of memory the tokens and their index take.
-  public var tokenBytes: Int { table.tokens.count * 8 + table.owners.count * 4 + table.starts.count * 4 }
+  public var tokenBytes: Int { table.padded.count * 8 + table.owners.count * 4 + table.starts.count * 4 }
 
   /// How many tokens a member has, or `nil` where it is none.
   public func tokenCount(of id: MemberID) -> Int? {

@@ -8,10 +8,12 @@ struct TokenEntry: Hashable, Comparable {
 
 /// The points of a ring in ascending order, with an index by the top bits of a position.
 ///
-/// 12 bytes a token and at most 4 for the index. A lookup reads one entry of the index and, where tokens are spread as hashes are, one or two tokens.
+/// 12 bytes a token and at most 4 for the index. A lookup reads one entry of the index and, where tokens are spread as hashes are, the four tokens
+/// from there on, without asking which of them it was: that is a branch nobody can predict.
 @usableFromInline
 struct TokenTable: Sendable, Hashable {
-  @usableFromInline let tokens: [UInt64]
+  /// The tokens, and behind the last one four that no position is above.
+  @usableFromInline let padded: [UInt64]
   @usableFromInline let owners: [UInt32]
   /// For each value of a position's top bits the first token that is not below it, one more at the end.
   @usableFromInline let starts: [UInt32]
@@ -22,7 +24,7 @@ struct TokenTable: Sendable, Hashable {
 
   /// A table of entries in ascending order over positions of `bits` bits.
   init(sorted entries: [TokenEntry], bits: Int) {
-    tokens = entries.map(\.token)
+    padded = entries.map(\.token) + [UInt64](repeating: .max, count: 4)
     owners = entries.map(\.owner)
     // The largest power of two that is no more than the number of tokens.
     let indexBits = min(max(0, Int.bitWidth - 1 - entries.count.leadingZeroBitCount), bits)
@@ -36,11 +38,14 @@ struct TokenTable: Sendable, Hashable {
     self.starts = starts
   }
 
-  @usableFromInline var count: Int { tokens.count }
+  @usableFromInline var count: Int { owners.count }
+
+  /// The tokens in ascending order.
+  var tokens: ArraySlice<UInt64> { padded[..<count] }
 
   var entries: [TokenEntry] {
     [TokenEntry](unsafeUninitializedCapacity: count) { entries, initialized in
-      for index in 0..<count { entries.initializeElement(at: index, to: TokenEntry(token: tokens[index], owner: owners[index])) }
+      for index in 0..<count { entries.initializeElement(at: index, to: TokenEntry(token: padded[index], owner: owners[index])) }
       initialized = count
     }
   }
@@ -51,14 +56,20 @@ struct TokenTable: Sendable, Hashable {
   func index(at position: UInt64) -> Int {
     // The mask keeps any position inside the index; with one bucket it is 0, whatever a shift by 64 gives.
     let bucket = Int(truncatingIfNeeded: position &>> shift) & (starts.count &- 2)
-    var low = Int(starts[bucket])
+    let first = Int(starts[bucket])
     let end = Int(starts[bucket &+ 1])
-    if end &- low > 8 {
-      low = search(position, low, end)
+    let found: Int
+    if end &- first > 4 {
+      found = search(position, first, end)
     } else {
-      while low < end, tokens[low] < position { low &+= 1 }
+      // Tokens of later buckets are not below the position, so that those beyond `end` add nothing.
+      let below = padded.withUnsafeBufferPointer { tokens in
+        (tokens[first] < position ? 1 : 0) &+ (tokens[first &+ 1] < position ? 1 : 0) &+ (tokens[first &+ 2] < position ? 1 : 0)
+          &+ (tokens[first &+ 3] < position ? 1 : 0)
+      }
+      found = min(first &+ below, end)
     }
-    return low == tokens.count ? 0 : low
+    return found == count ? 0 : found
   }
 
   /// Halving, for a bucket into which many tokens fell.
@@ -69,7 +80,7 @@ struct TokenTable: Sendable, Hashable {
     var high = end
     while low < high {
       let middle = (low + high) / 2
-      if tokens[middle] < position { low = middle + 1 } else { high = middle }
+      if padded[middle] < position { low = middle + 1 } else { high = middle }
     }
     return low
   }
