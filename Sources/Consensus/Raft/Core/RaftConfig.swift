@@ -31,6 +31,9 @@ public struct RaftConfig: Hashable, Sendable {
   public var maxInflightMessages = 256
   /// Bytes of entries one follower may leave unanswered.
   public var maxInflightBytes = 8 << 20
+  /// Ticks after which a snapshot is sent again that the member has not answered and nobody has reported on: it may have been lost, and a member
+  /// that waits for one is sent nothing else.
+  public var snapshotTicks = 400
   /// Bytes of proposals a leader holds uncommitted; beyond it proposals are dropped.
   public var maxUncommittedBytes = 64 << 20
   /// Bytes of entries handed out to be applied at once; at least one entry is.
@@ -70,6 +73,7 @@ public struct RaftConfig: Hashable, Sendable {
     try demand(tick > .zero, "tick is \(tick); it must be positive")
     try demand(maxBytesPerMessage >= 0, "maxBytesPerMessage is \(maxBytesPerMessage); it cannot be negative")
     try demand(maxInflightMessages > 0, "maxInflightMessages is \(maxInflightMessages); it must be positive")
+    try demand(snapshotTicks > 0, "snapshotTicks is \(snapshotTicks); it must be positive")
     try demand(maxInflightBytes >= 0, "maxInflightBytes is \(maxInflightBytes); it cannot be negative")
     try demand(maxUncommittedBytes > 0, "maxUncommittedBytes is \(maxUncommittedBytes); it must be positive")
     try demand(maxApplyBytesPerReady > 0, "maxApplyBytesPerReady is \(maxApplyBytesPerReady); it must be positive")

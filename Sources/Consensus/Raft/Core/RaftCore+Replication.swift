@@ -163,7 +163,8 @@ extension RaftCore {
     if members.progress[place].state == .replicate { members.progress[place].becomeProbe() }
   }
 
-  /// The snapshot that was sent to a member arrived, or did not. Without this report the leader waits for the member's own answer.
+  /// The snapshot that was sent to a member arrived, or did not. Without this report the leader waits for the member's own answer,
+  /// and for ``RaftConfig/snapshotTicks`` at most.
   public mutating func reportSnapshot(_ id: NodeID, arrived: Bool) {
     guard role == .leader, let place = members.place(of: id), case .snapshot = members.progress[place].state else { return }
     if arrived { members.progress[place].becomeProbe() } else { members.progress[place].snapshotFailed() }

@@ -137,6 +137,7 @@ public struct RaftCore: Sendable {
       return
     }
     heartbeatElapsed += 1
+    members.ageSnapshots(limit: config.snapshotTicks)
     if electionElapsed >= config.electionTicks {
       electionElapsed = 0
       if config.checkQuorum { checkQuorum() }

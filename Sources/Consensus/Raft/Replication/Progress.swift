@@ -24,6 +24,8 @@ public struct Progress: Hashable, Sendable {
   public internal(set) var isLearner: Bool
   /// Whether a probe is out.
   var isProbing = false
+  /// Ticks since a snapshot was sent.
+  var snapshotAge = 0
   /// The greatest round of heartbeats it has answered.
   var round: UInt64 = 0
   var inflights: Inflights
@@ -51,6 +53,7 @@ public struct Progress: Hashable, Sendable {
   private mutating func reset(_ state: State) {
     self.state = state
     isProbing = false
+    snapshotAge = 0
     inflights.reset()
   }
 
@@ -154,6 +157,15 @@ struct Members {
   /// Whether a quorum was heard lately; `id` hears itself.
   func isQuorumActive(seenBy id: NodeID) -> Bool {
     Quorum.vote(of: conf) { member in self.place(of: member).map { member == id || self.progress[$0].isActive } ?? false } == .won
+  }
+
+  /// A tick has passed: snapshots that have been on their way for `limit` ticks are taken for lost.
+  mutating func ageSnapshots(limit: Int) {
+    for place in progress.indices {
+      guard case .snapshot = progress[place].state else { continue }
+      progress[place].snapshotAge += 1
+      if progress[place].snapshotAge >= limit { progress[place].snapshotFailed() }
+    }
   }
 
   /// Begins a new interval of listening.

@@ -8,7 +8,7 @@ extension RunPlan {
       .init("seed", .exact(seed)), .init("nodes", .integer(Int64(nodes))), .init("clients", .integer(Int64(clients))),
       .init("requests_per_client", .integer(Int64(requestsPerClient))), .init("horizon_ns", .exact(horizon)),
       .init("liveness_budget_ns", .exact(livenessBudget)), .init("request_timeout_ns", .exact(requestTimeout)),
-      .init("mean_pause_ns", .exact(meanPause)),
+      .init("mean_pause_ns", .exact(meanPause)), .init("mean_refusal_pause_ns", .exact(meanRefusalPause)),
       .init(
         "network",
         .object([
@@ -34,8 +34,8 @@ extension RunPlan {
   init(_ json: JSON) throws(ScenarioError) {
     let fields = PlanFields(json, "plan")
     try fields.refuseUnknown([
-      "seed", "nodes", "clients", "requests_per_client", "horizon_ns", "liveness_budget_ns", "request_timeout_ns", "mean_pause_ns", "network",
-      "disk", "buggify", "random_knobs", "adversary", "core",
+      "seed", "nodes", "clients", "requests_per_client", "horizon_ns", "liveness_budget_ns", "request_timeout_ns", "mean_pause_ns",
+      "mean_refusal_pause_ns", "network", "disk", "buggify", "random_knobs", "adversary", "core",
     ])
     self.init(seed: try fields.word("seed"), nodes: try fields.count("nodes", 1...256))
     clients = try fields.count("clients", 0...10_000)
@@ -44,9 +44,10 @@ extension RunPlan {
     livenessBudget = try fields.word("liveness_budget_ns")
     requestTimeout = try fields.word("request_timeout_ns")
     meanPause = try fields.word("mean_pause_ns")
+    // Files from before there was one do not name it.
+    meanRefusalPause = json["mean_refusal_pause_ns"] == nil ? 0 : try fields.word("mean_refusal_pause_ns")
     buggify = try fields.flag("buggify")
     randomKnobs = try fields.flag("random_knobs")
-    // Files from before there was one do not name it.
     adversary = json["adversary"] == nil ? false : try fields.flag("adversary")
     core = []
     for element in json["core"]?.array ?? [] {

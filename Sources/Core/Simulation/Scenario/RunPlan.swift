@@ -18,6 +18,8 @@ public struct RunPlan: Hashable, Sendable {
   public var requestTimeout: UInt64
   /// The mean time a client waits between requests.
   public var meanPause: UInt64
+  /// The mean time a client waits that was refused, where that is longer: clients in a hurry spend all their requests on an outage otherwise.
+  public var meanRefusalPause: UInt64
   /// The links.
   public var network: NetworkConditions
   /// The disks.
@@ -62,6 +64,7 @@ public struct RunPlan: Hashable, Sendable {
     livenessBudget = 30_000_000_000
     requestTimeout = 2_000_000_000
     meanPause = 20_000_000
+    meanRefusalPause = 0
     network = NetworkConditions()
     disk = LogConditions()
     buggify = false
@@ -85,6 +88,8 @@ public struct ScenarioLimits: Hashable, Sendable {
   public var horizon: UInt64
   /// How long getting well may take.
   public var livenessBudget: UInt64
+  /// How long a client waits at least, on average, after it was refused, in nanoseconds.
+  public var meanRefusalPause: UInt64 = 0
   /// What may go wrong.
   public var faults: Set<FaultKind>
   /// How many faults of lasting effect a second of virtual time brings on average, in thousandths.
@@ -115,7 +120,8 @@ public struct ScenarioLimits: Hashable, Sendable {
   /// Equal limits draw equal plans, as far as the numbers go.
   public static func == (a: ScenarioLimits, b: ScenarioLimits) -> Bool {
     a.nodes == b.nodes && a.clients == b.clients && a.requestsPerClient == b.requestsPerClient && a.horizon == b.horizon
-      && a.livenessBudget == b.livenessBudget && a.faults == b.faults && a.faultsPerThousandSeconds == b.faultsPerThousandSeconds
+      && a.livenessBudget == b.livenessBudget
+      && a.meanRefusalPause == b.meanRefusalPause && a.faults == b.faults && a.faultsPerThousandSeconds == b.faultsPerThousandSeconds
   }
 
   /// By the numbers that are compared.

@@ -106,9 +106,8 @@ final class ScenarioRun<S: Scenario> {
 
   // MARK: Clients
 
-  /// Who was refused waits longer: a client in a hurry would spend all its requests on an outage.
   private func pause(_ client: Int, afterRefusal: Bool = false) {
-    let mean = afterRefusal ? max(plan.meanPause, 100_000_000) : plan.meanPause
+    let mean = afterRefusal ? max(plan.meanPause, plan.meanRefusalPause) : plan.meanPause
     simulator.setAlarm(Alarm.wake | UInt64(client), after: clients[client].random.exponential(mean: mean))
   }
 

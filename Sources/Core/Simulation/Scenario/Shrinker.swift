@@ -110,6 +110,7 @@ public struct Shrinker {
     _ = adopt { $0.network.meanExtraLatency = 0 }
     _ = adopt { $0.disk.meanExtraSync = 0 }
     _ = adopt { $0.meanPause = 1_000_000 }
+    _ = adopt { $0.meanRefusalPause = 0 }
     for index in plan.faults.indices { _ = adopt { $0.faults[index].duration = 20_000_000 } }
   }
 

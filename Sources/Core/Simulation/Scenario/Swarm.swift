@@ -13,6 +13,7 @@ extension RunPlan {
       seed: seed, nodes: nodes, clients: shape.within(limits.clients), requestsPerClient: shape.within(limits.requestsPerClient),
       horizon: limits.horizon)
     plan.livenessBudget = limits.livenessBudget
+    plan.meanRefusalPause = limits.meanRefusalPause
     plan.meanPause = [1_000_000, 20_000_000, 100_000_000][shape.below(3)]
     plan.disk.meanExtraSync = [0, 400_000, 10_000_000][shape.below(3)]
     plan.network.meanExtraLatency = [0, 300_000, 2_000_000, 20_000_000][shape.below(4)]

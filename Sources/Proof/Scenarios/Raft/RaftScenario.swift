@@ -14,6 +14,7 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
     var limits = ScenarioLimits()
     // Clients in a hurry are to be there still when the later faults come.
     limits.requestsPerClient = 20...200
+    limits.meanRefusalPause = 100_000_000
     if Variant.changesMembers {
       limits.nodes = 4...5
       // As few as three may vote: two of them that lost their records leave no majority that knows what was promised, and whoever gets well may

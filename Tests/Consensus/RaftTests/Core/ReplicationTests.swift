@@ -69,6 +69,23 @@ struct ReplicationTests {
     }
   }
 
+  @Test func aSnapshotThatGotLostIsSentAgain() throws {
+    var group = try RaftGroup([1, 2, 3]) { $0.snapshotTicks = 50 }
+    group.elect(1)
+    group.isolate(3)
+    for _ in 0..<5 { try group.propose("a", at: 1) }
+    group.settle()
+    group[1].offerSnapshot(Snapshot(place: group[1].appliedPlace, confState: group[1].confState))
+    try group[1].compact(to: group[1].status.applied)
+    group.tickAll()
+    group.loses = { $0.kind == .snapshot }
+    group.tickAll(49)
+    #expect(group[1].statistics.snapshotsSent == 1)
+    group.heal()
+    group.tickAll(10)
+    #expect(group[1].statistics.snapshotsSent == 2 && group[3].log.last == group[1].log.last && group[3].log.last > 1)
+  }
+
   /// A disk that forgot without a word: what is sent is refused each time, and the network must not be kept busy by that.
   @Test func aMemberThatLostWhatItAcknowledgedIsNotFloodedWithAppends() throws {
     var node = try core(terms: [1, 1, 1, 1])
