@@ -39,8 +39,9 @@ final class Memtable: @unchecked Sendable {
   private static let spliceCount = 4
 
   private struct SharedSplice: ~Copyable {
-    let isTaken = Atomic<Bool>(false)
+    // First, since the thread sanitizer takes a change of it for one of what stands first: the flag, which others read meanwhile.
     var splice = Skiplist.Splice()
+    let isTaken = Atomic<Bool>(false)
   }
 
   init(_ arena: Arena, number: UInt64, entryLimit: Int) {
