@@ -112,7 +112,8 @@ public final class TCPTransport: Transport {
 
   // MARK: Transport
 
-  /// Queues frames for a peer. The oldest make room where too much waits; frames that are too long, or for nobody known, are dropped. All are counted.
+  /// Queues frames for a peer. The oldest make room where too much waits; frames that are too long, or for nobody known, are dropped. All are
+  /// counted.
   public func send(_ frames: [Frame], to peer: NodeID) {
     guard let link = shared.link(to: peer) else { return shared.counters.add(\.framesWithoutPeer, frames.count) }
     var queued: [PeerLink.Queued] = []

@@ -11,7 +11,13 @@ import Testing
 @Suite(.serialized) struct AttachmentTests {
   static func bytes(_ count: Int, seed: UInt64) -> [UInt8] {
     var random = Random(seed: seed)
-    return random.bytes(count)
+    // Of a length that no chunk has, so that a chunk in a wrong place shows.
+    let block = random.bytes(min(count, 100_003))
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count + block.count)
+    while bytes.count < count { bytes += block }
+    bytes.removeLast(bytes.count - count)
+    return bytes
   }
 
   static func content(_ staged: StagedAttachments?, _ name: String) throws -> [UInt8] {

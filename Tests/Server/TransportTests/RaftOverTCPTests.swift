@@ -65,7 +65,7 @@ import struct SystemPackage.FilePath
     var all = try (1...3).map { try Self.start(NodeID(UInt64($0)), in: folder, tls) }
     for one in all { for other in all where one.member.transport.node != other.member.transport.node { one.member.knows(other.member) } }
     for number in 1...20 as ClosedRange<UInt8> {
-      #expect(Self.ask(all[Int(number) % 3], .command([number])) == .success(.answer([number * (number + 1) / 2])))
+      #expect(Self.ask(all[Int(number) % 3], .command([number])) == .success(.answer([UInt8(Int(number) * (Int(number) + 1) / 2)])))
     }
     let lost = all.removeFirst()
     lost.host.stop()

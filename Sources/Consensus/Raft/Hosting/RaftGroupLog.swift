@@ -8,9 +8,9 @@ import SystemPackage
 /// The log of one group, as a host wants it: entries and hard states go to the log all groups share, snapshots into files.
 ///
 /// A snapshot from the leader is written, off the caller's thread, before anything that came after it. A checkpoint that says the same as the log
-/// already does, only shorter, holds nothing up: it counts as durable when the log is, the snapshot is written meanwhile, and the log's beginning is
-/// given up when it is there. Of several such checkpoints that wait, the newest is carried out. One that fails, for want of space, leaves the log longer
-/// and is counted.
+/// already does, only shorter, holds nothing up: it counts as durable when the log is, the snapshot is written meanwhile, and the log's beginning
+/// is given up when it is there. Of several such checkpoints that wait, the newest is carried out. One that fails, for want of space, leaves the
+/// log longer and is counted.
 public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
   /// What a member writes.
   public typealias Record = RaftNode<Machine>.Record
@@ -116,8 +116,8 @@ public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
     }
   }
 
-  /// What a checkpoint comes to if the log holds all of it already: the entries behind a place, up to the log's end. Two logs of one group that end at
-  /// the same place agree on everything before it.
+  /// What a checkpoint comes to if the log holds all of it already: the entries behind a place, up to the log's end. Two logs of one group that
+  /// end at the same place agree on everything before it.
   private func compaction(from records: [Record]) -> (base: LogPlace, snapshot: Snapshot)? {
     guard case .snapshot(let base, let snapshot) = records.first else { return nil }
     var last = base

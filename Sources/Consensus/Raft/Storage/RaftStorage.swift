@@ -18,6 +18,9 @@ public struct StoredGroup: Hashable, Sendable {
   /// The members as of that snapshot.
   public var confState = ConfState()
 
+  /// What is missing between the last mark and the entries, if anything is. The log's beginning was given up for a later mark, which closes it.
+  var gap: String?
+
   /// A group of which nothing is stored.
   public init() {}
 }
@@ -77,7 +80,14 @@ public final class RaftStorage: Sendable {
       (log, report) = try WriteAheadLog.open(directory.appending("log"), options: options, on: fileSystem)
     } catch { throw .log(error) }
     let storage = RaftStorage(log, directory, cluster, fileSystem)
-    let groups = try storage.recover()
+    var groups = try storage.recover()
+    for (group, stored) in groups {
+      guard let gap = stored.gap else { continue }
+      guard !report.damage.isEmpty else { throw .inconsistent(group: group, gap) }
+      // The mark that closed the gap was lost with the damage: nothing but the promises is left.
+      groups[group] = StoredGroup()
+      groups[group]?.hardState = stored.hardState
+    }
     return (storage, groups, !report.damage.isEmpty)
   }
 
@@ -272,7 +282,8 @@ extension StoredGroup {
       guard let first = new.first?.index else { return nil }
       let last = base.index + UInt64(entries.count)
       // Before the first mark that is left, records may speak of entries whose predecessors were given up.
-      if entries.isEmpty, snapshot == nil, first > last + 1 {
+      if entries.isEmpty, first > last + 1 {
+        if snapshot != nil { gap = "entries begin at \(first), the log ends at \(last)" }
         entries = new
         base = LogPlace(term: 0, index: first - 1)
         return nil
@@ -290,10 +301,16 @@ extension StoredGroup {
       } else {
         entries.removeAll { $0.index <= newBase.index }
       }
-      base = newBase
       snapshot = place
       confState = conf
-      if let first = entries.first?.index, first != base.index + 1 { return "entries begin at \(first) behind a mark at \(base)" }
+      gap = nil
+      if let first = entries.first?.index, first != newBase.index + 1 {
+        // An older mark, behind the entries that the log now begins with.
+        gap = "entries begin at \(first) behind a mark at \(newBase)"
+        base = LogPlace(term: 0, index: first - 1)
+      } else {
+        base = newBase
+      }
     }
     return nil
   }

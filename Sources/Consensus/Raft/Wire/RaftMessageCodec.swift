@@ -75,7 +75,8 @@ public struct RaftMessageCodec: MessageCodec {
 
   /// Reads a message.
   ///
-  /// - Throws: `.unsupportedVersion` naming both versions; whatever else `DecodeError` has for bytes that are no message, or whose sender is not `from`.
+  /// - Throws: `.unsupportedVersion` naming both versions; whatever else `DecodeError` has for bytes that are no message, or whose sender is not
+  ///   `from`.
   public func decode(_ payload: RawSpan, from: NodeID, attachments: StagedAttachments?) throws(DecodeError) -> Message {
     var reader = ByteReader(payload)
     let version = try reader.readUInt8()

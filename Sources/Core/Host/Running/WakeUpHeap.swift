@@ -1,7 +1,7 @@
 /// A queue ordered by time: what was put in for the earliest moment comes out first, and of one moment's what was put in first.
 ///
-/// A binary heap: O(log n) to put in and take out. Entries are not found again: whoever changes its mind puts in another one and knows the old one for
-/// stale when it comes out, or clears them out together with ``keep(where:)``.
+/// A binary heap: O(log n) to put in and take out. Entries are not found again: whoever changes its mind puts in another one and knows the old one
+/// for stale when it comes out, or clears them out together with ``keep(where:)``.
 struct WakeUpHeap<Element> {
   struct Entry {
     var at: UInt64

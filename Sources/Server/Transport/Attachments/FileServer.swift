@@ -59,7 +59,8 @@ final class FileServer: @unchecked Sendable {
       let head = ChunkHead(number: fetch.number, offset: fetch.offset).encoded
       link.send([PeerLink.Queued(kind: .chunk, group: group.rawValue, head: head, payload: bytes)])
     } catch {
-      shared.logger.warning("a file a peer fetches is not there", metadata: ["peer": "\(peer)", "file": "\(fetch.id)/\(fetch.file)", "reason": "\(error)"])
+      shared.logger.warning(
+        "a file a peer fetches is not there", metadata: ["peer": "\(peer)", "file": "\(fetch.id)/\(fetch.file)", "reason": "\(error)"])
       opened[key] = nil
       var writer = ByteWriter(capacity: 8)
       writer.writeUInt64(fetch.number)

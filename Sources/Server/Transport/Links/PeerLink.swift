@@ -121,7 +121,7 @@ final class PeerLink: @unchecked Sendable {
     #if os(Linux)
       // TCP_USER_TIMEOUT: a peer that is gone, or a network that swallows everything, is found out long before retransmission gives up.
       let timeout = ChannelOptions.Types.SocketOption(level: .tcp, name: NIOBSDSocket.Option(rawValue: 18))
-      bootstrap = bootstrap.channelOption(timeout, value: ChannelOptions.Types.SocketOption.Value(clamping: shared.options.deadPeerTimeout.nanoseconds / 1_000_000))
+      bootstrap = bootstrap.channelOption(timeout, value: .init(clamping: shared.options.deadPeerTimeout.nanoseconds / 1_000_000))
     #endif
     bootstrap.connect(host: address.host, port: address.port).whenComplete { result in
       self.isDialing = false
@@ -195,7 +195,7 @@ final class PeerLink: @unchecked Sendable {
   /// Writes what is queued, as far as the connection takes it; a turn's frames go in as few writes as may be.
   func flush() {
     queue.withLock { $0.isScheduled = false }
-    guard let channel, isWelcome else { return }
+    guard let channel, isWelcome, channel.isActive else { return }
     var hasWritten = false
     while channel.isWritable {
       let batch = take()

@@ -39,7 +39,8 @@ enum Refusal: Hashable, CustomStringConvertible {
 
   var description: String {
     switch self {
-    case .wrongCluster(let mine, let yours): "the listener belongs to cluster \(mine), the caller to cluster \(yours); check the addresses of the peers"
+    case .wrongCluster(let mine, let yours):
+      "the listener belongs to cluster \(mine), the caller to cluster \(yours); check the addresses of the peers"
     case .wrongNode(let mine, let wanted): "the listener is n\(mine), the caller wants n\(wanted); check the addresses of the peers"
     case .sameNode(let node): "listener and caller are both n\(node); every node needs a number of its own"
     case .noCommonVersion(let mine, let yours):

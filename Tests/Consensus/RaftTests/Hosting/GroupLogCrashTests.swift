@@ -42,7 +42,7 @@ struct GroupLogCrashTests {
     let state = Record.hardState(HardState(term: 1, vote: 1, commit: UInt64(step)))
     switch step {
     case 3, 6:
-      let last = step - 1
+      let last = index(of: step - 1)
       let entries = ((last - 1)...last).map { entry($0) }
       log.checkpoint([.snapshot(base: LogPlace(term: 1, index: UInt64(last - 2)), snapshot(last)), .entries(entries), state], whenDurable: done)
     case 8: log.append([[.snapshot(base: LogPlace(term: 1, index: 20), snapshot(20)), state], [.entries([entry(21)])]], whenDurable: done)

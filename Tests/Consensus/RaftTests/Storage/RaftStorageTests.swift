@@ -156,6 +156,27 @@ struct RaftStorageTests {
     #expect(groups[9]?.entries == log([1]) && groups[1]?.entries.map(\.index) == Array(3996...4000))
   }
 
+  @Test func aMarkThatLaterOnesHaveLeftBehindIsNoContradiction() throws {
+    let disk = SimulatedFileSystem()
+    let storage = try Self.open(disk).storage
+    for index in 1...300 as ClosedRange<UInt64> {
+      let entry = Entry(term: 1, index: index, payload: Array(repeating: 1, count: 60))
+      try storage.waitUntilDurable(try storage.submit(Self.append([entry], HardState(term: 1, commit: index - 1)), of: 1))
+    }
+    // Both marks lie behind all entries; the second lets the log begin behind what the first stands for.
+    for index in [100, 280] as [UInt64] {
+      try storage.writeSnapshot(Self.snapshot(1, index), of: 1)
+      try storage.compact(1, to: LogPlace(term: 1, index: index), keeping: Self.snapshot(1, index))
+    }
+    #expect(storage.firstSequence > 200)
+    try storage.close()
+    let again = try Self.open(disk)
+    let group = try #require(again.groups[1])
+    #expect(group.base == LogPlace(term: 1, index: 280) && group.entries.map(\.index) == Array(281...300))
+    #expect(group.snapshot == LogPlace(term: 1, index: 280) && group.gap == nil)
+    try again.storage.close()
+  }
+
   enum Note: Hashable {
     case began(UInt64, Int)
     case done(UInt64, Int)
