@@ -8,6 +8,7 @@ DATA ?= ./data
 MINUTES ?= 5
 ROUNDS ?= 0
 CLIENTS ?= 8
+ENGINE ?= lsm
 DEPTH ?= 20
 SEED ?=
 SEEDS ?= 1000
@@ -86,9 +87,9 @@ sim-night: setup-run  ## fault simulation for four hours
 crash: setup-run  ## crash enumeration, mutation and kill suites at depth DEPTH=20
 	STRATA_DEPTH=$(DEPTH) swift test -j $(JOBS) --filter '$(CRASHES)'
 
-soak: setup-test  ## kill -9 under load for MINUTES=5 (or ROUNDS=n), every acknowledged write checked (CLIENTS=8, SEED=n)
+soak: setup-test  ## kill -9 under load for MINUTES=5 (or ROUNDS=n), every acknowledged write checked (CLIENTS=8, SEED=n, ENGINE=lsm)
 	swift build -c release -j $(JOBS) --product strata
-	$(PYTHON) Scripts/soak.py --server $(STRATA) --minutes $(MINUTES) --rounds $(ROUNDS) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
+	$(PYTHON) Scripts/soak.py --server $(STRATA) --minutes $(MINUTES) --rounds $(ROUNDS) --clients $(CLIENTS) --engine $(ENGINE) $(if $(SEED),--seed $(SEED))
 
 sanitize: sanitize-thread sanitize-address  ## the concurrent suites under the thread and the address sanitizer
 
