@@ -11,6 +11,7 @@ COUNT ?=
 TARGETS ?=
 ROUNDS ?= 0
 CLIENTS ?= 8
+ENGINE ?= lsm
 DEPTH ?= 20
 SEED ?=
 SEEDS ?= 1000
@@ -91,9 +92,9 @@ sim-night: setup-run  ## fault simulation for four hours
 crash: setup-run  ## crash enumeration, mutation and kill suites at depth DEPTH=20
 	STRATA_DEPTH=$(DEPTH) swift test -j $(JOBS) --filter '$(CRASHES)'
 
-soak: setup-test  ## kill -9 under load for MINUTES=5 (or ROUNDS=n), every acknowledged write checked (CLIENTS=8, SEED=n)
+soak: setup-test  ## kill -9 under load for MINUTES=5 (or ROUNDS=n), every acknowledged write checked (CLIENTS=8, SEED=n, ENGINE=lsm)
 	swift build -c release -j $(JOBS) --product strata
-	$(PYTHON) Scripts/soak.py --server $(STRATA) --minutes $(MINUTES) --rounds $(ROUNDS) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
+	$(PYTHON) Scripts/soak.py --server $(STRATA) --minutes $(MINUTES) --rounds $(ROUNDS) --clients $(CLIENTS) --engine $(ENGINE) $(if $(SEED),--seed $(SEED))
 
 cluster: setup-run  ## three replicated servers on ports 6381 to 6383, for a first try
 	swift build -c release -j $(JOBS) --product strata

@@ -354,7 +354,7 @@ def parse_arguments():
     parser.add_argument("--server", default=".build/release/strata", help="the strata program (default: %(default)s)")
     parser.add_argument("--server-flags", default="", help="more flags for `strata serve`")
     parser.add_argument("--server-command", help="another server's command line with {dir} and {port} in it, such as a redis-server's")
-    parser.add_argument("--engine", default="bitcask")
+    parser.add_argument("--engine", default="lsm")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--rounds", type=int, default=0, help="this many rounds instead of minutes")
     parser.add_argument("--clients", type=int, default=8)

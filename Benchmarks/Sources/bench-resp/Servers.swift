@@ -19,13 +19,13 @@ struct ServerKind: Sendable {
     }
   }
 
+  /// On the default engine, or that of `STRATA_ENGINE`, which the server reads itself.
   static func strata(_ name: String, durability: [String]) -> ServerKind {
     ServerKind(name: name) { directory, portFile, _ in
       (
         Programs.strata,
         [
-          "serve", "--dir", directory.appendingPathComponent("store").path, "--port", "0", "--port-file", portFile.path, "--engine", "bitcask",
-          "--log-level", "warning",
+          "serve", "--dir", directory.appendingPathComponent("store").path, "--port", "0", "--port-file", portFile.path, "--log-level", "warning",
         ] + durability
       )
     }

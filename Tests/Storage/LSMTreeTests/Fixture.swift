@@ -91,6 +91,36 @@ extension LSMTree {
   }
 }
 
+/// A table outside of the store; `nil` deletes a key.
+func writeTable(_ changes: [String: String?], _ name: String, on disk: any FileSystem) throws -> FilePath {
+  let path = FilePath("/elsewhere/\(name)")
+  try disk.makeDirectories("/elsewhere")
+  var writer = try TableWriter(path, fileID: 1, on: disk)
+  for (key, value) in changes.sorted(by: { $0.key < $1.key }) {
+    try writer.add(
+      key: bytes(key).span.bytes, sequence: 7, kind: value == nil ? .deletion : .value, value: bytes(value ?? "").span.bytes)
+  }
+  _ = try writer.finish()
+  return path
+}
+
+extension LSMTree {
+  /// Throws where a level, or a sub-level of level 0, holds tables that overlap: reads look into one table of each.
+  func checkShape() throws {
+    for keyspace in core.allKeyspaces {
+      let levels = keyspace.version.levels
+      for run in levels.subLevels + levels.deeper {
+        for (left, right) in zip(run.tables, run.tables.dropFirst()) where Levels.overlap(left.metadata, right.metadata) {
+          throw Unexpected("level \(run.level): tables \(left.metadata.fileID) and \(right.metadata.fileID) overlap")
+        }
+        for table in run.tables where Int(table.metadata.level) != run.level {
+          throw Unexpected("table \(table.metadata.fileID) of level \(table.metadata.level) lies in level \(run.level)")
+        }
+      }
+    }
+  }
+}
+
 extension LSMIterator {
   var row: [String] {
     [key.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }, value.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }]

@@ -123,7 +123,10 @@ import Testing
     let plan = LeveledStrategy().plan(shape, busy: [])
     #expect(plan == LeveledStrategy().plan(shape, busy: []))
     #expect(plan?.outputLevel == 6 && plan?.inputs[0].count == 4 && plan?.reason == .level0)
-    #expect(LeveledStrategy().plan(shape, busy: [10]) == nil)
+    // What is busy keeps back what is newer and overlaps it, and nothing else.
+    #expect(LeveledStrategy().plan(shape, busy: [10])?.inputIDs == [7, 8, 9])
+    #expect(LeveledStrategy().plan(shape, busy: [8])?.inputIDs == [7])
+    #expect(LeveledStrategy().plan(shape, busy: [7]) == nil)
   }
 
   @Test func fifoDropsTheOldestOnly() {

@@ -88,7 +88,7 @@ extension LSMCore {
     table.createdAt = options.clock() / 1000
     var output = TableOutput(directory: directory, options: table) { [self] in takeFileNumber() }
     output.fileName = { FileName.table($0).text }
-    output.targetFileSize = keyspace.options.targetTableBytes
+    output.targetFileSize = keyspace.options.outputTableBytes
     return output
   }
 

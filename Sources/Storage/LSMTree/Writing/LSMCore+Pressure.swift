@@ -151,38 +151,11 @@ extension LSMCore {
   /// Bytes that compactions have still to move for the levels to be in shape.
   func compactionDebt(_ keyspace: Keyspace, _ levels: Levels) -> UInt64 {
     guard keyspace.options.style == .leveled else { return 0 }
-    let targets = LevelTargets(levels, keyspace.options)
+    let (base, targets) = keyspace.options.leveled(levelZeroTrigger: options.levelZeroTrigger).targets(levels.shape)
     var debt: UInt64 = levels.subLevels.count >= options.levelZeroTrigger ? levels.subLevels.reduce(0) { $0 + $1.bytes } : 0
-    for run in levels.deeper {
-      let target = targets.bytes[run.level]
-      if run.bytes > target, run.level < targets.last { debt += (run.bytes - target) * UInt64(max(1, keyspace.options.fanOut)) }
+    for run in levels.deeper.dropLast() where run.level >= base && run.bytes > targets[run.level] {
+      debt += (run.bytes - targets[run.level]) * UInt64(max(1, keyspace.options.fanOut))
     }
     return debt
-  }
-}
-
-/// What each level of a keyspace should hold: derived from the last level upwards, never from a swollen level 0 (RocksDB's dynamic level bytes).
-struct LevelTargets {
-  /// By level; level 0 has none.
-  private(set) var bytes: [UInt64]
-  /// The level that level 0 is merged into.
-  private(set) var base: Int
-  /// The last level with tables, or the last there is.
-  private(set) var last: Int
-
-  init(_ levels: Levels, _ options: KeyspaceOptions) {
-    let bottom = LSMOptions.maxLevels - 1
-    bytes = [UInt64](repeating: .max, count: LSMOptions.maxLevels)
-    last = levels.deeper.last { $0.count > 0 }?.level ?? bottom
-    // Tables sit at the bottom from the start, so that levels grow upwards from it.
-    if last < bottom, levels.deeper.filter({ $0.count > 0 }).count <= 1 { last = bottom }
-    var target = max(1, levels.deeper[last - 1].bytes)
-    base = last
-    bytes[last] = max(target, options.baseLevelBytes)
-    while base > 1, target > options.baseLevelBytes || levels.deeper[..<(base - 1)].contains(where: { $0.count > 0 }) {
-      target = max(1, target / UInt64(max(2, options.fanOut)))
-      base -= 1
-      bytes[base] = max(target, 1)
-    }
   }
 }

@@ -58,24 +58,24 @@ public struct LeveledStrategy: CompactionStrategy {
 
   // MARK: Level 0
 
-  /// The oldest table, everything older or newer that overlaps as far as it fits, and what they overlap in the base.
+  /// The oldest table that nothing busy keeps back, everything newer that overlaps as far as it fits, and what they overlap in the base.
   private func level0Plan(_ shape: LSMShape, _ base: Int, _ busy: Set<UInt64>, _ score: Double) -> CompactionPlan? {
-    let tables = shape.levels[0]
-    guard !tables.contains(where: { busy.contains($0.fileID) }) else { return insideLevel0(shape, busy, score) }
-    guard let seed = tables.last else { return nil }
-    var chosen = [seed]
-    var range = KeyRange(seed)
-    // From old to new: a newer table may only go down with every older one it overlaps, which the growing range has already taken in.
+    var chosen: [TableMetadata] = []
+    var range: KeyRange?
+    // From old to new: a newer table may only go down with every older one it overlaps; one that stays keeps those back that are newer.
     var skipped: [TableMetadata] = []
-    for table in tables.dropLast().reversed() {
-      let reaches = chosen.contains { $0.overlaps(table) }
-      if reaches, chosen.count < maxInputs, !skipped.contains(where: { $0.overlaps(table) }) {
+    for table in shape.levels[0].reversed() {
+      let reaches = chosen.isEmpty || chosen.contains { $0.overlaps(table) }
+      let isFree = !busy.contains(table.fileID) && chosen.count < maxInputs && !skipped.contains { $0.overlaps(table) }
+      if reaches, isFree {
         chosen.append(table)
-        range.formUnion(KeyRange(table))
+        range?.formUnion(KeyRange(table))
+        range = range ?? KeyRange(table)
       } else {
         skipped.append(table)
       }
     }
+    guard let range else { return insideLevel0(shape, busy, score) }
     let below = Array(shape.overlapping(base, range))
     guard !below.contains(where: { busy.contains($0.fileID) }) else { return insideLevel0(shape, busy, score) }
     if below.isEmpty, chosen.count == 1, allowsTrivialMoves, moveIsHarmless(shape, base, range) {
@@ -90,15 +90,16 @@ public struct LeveledStrategy: CompactionStrategy {
   private func insideLevel0(_ shape: LSMShape, _ busy: Set<UInt64>, _ score: Double) -> CompactionPlan? {
     guard score >= 2 else { return nil }
     let newest = shape.levels[0].prefix { !busy.contains($0.fileID) }.prefix(maxInputs)
-    guard newest.count >= level0Trigger else { return nil }
+    // Tables that do not overlap are one run already.
+    guard LSMShape(levels: [Array(newest)]).subLevels.count >= max(2, level0Trigger) else { return nil }
     return CompactionPlan(inputs: [Array(newest)], outputLevel: 0, kind: .merge, reason: .level0, score: score)
   }
 
   // MARK: Deeper levels
 
-  /// The table whose move costs the least for what it brings, with what it overlaps below.
+  /// The table whose move costs the least for what it brings, with what it overlaps below; one that overlaps too many only where all do.
   private func levelPlan(_ shape: LSMShape, _ level: Int, _ busy: Set<UInt64>, _ score: Double) -> CompactionPlan? {
-    var best: (ratio: Double, table: TableMetadata, below: [TableMetadata])?
+    var best: (wide: Int, ratio: Double, table: TableMetadata, below: [TableMetadata])?
     for table in shape.levels[level] where !busy.contains(table.fileID) {
       let below = shape.overlapping(level + 1, KeyRange(table))
       guard !below.contains(where: { busy.contains($0.fileID) }) else { continue }
@@ -106,7 +107,8 @@ public struct LeveledStrategy: CompactionStrategy {
       // Deletions free twice what they hold: themselves and what they delete.
       let dead = table.entryCount == 0 ? 0 : Double(table.fileSize) * Double(table.deletionCount) / Double(table.entryCount)
       let ratio = cost / (Double(table.fileSize) + 2 * dead + 1)
-      if ratio < best?.ratio ?? .infinity { best = (ratio, table, Array(below)) }
+      let wide = below.count < maxInputs ? 0 : 1
+      if best.map({ (wide, ratio) < ($0.wide, $0.ratio) }) ?? true { best = (wide, ratio, table, Array(below)) }
     }
     guard let best else { return nil }
     return plan(shape, level, [best.table], best.below, busy, .size, score)

@@ -1,0 +1,61 @@
+import StrataSSTable
+
+/// Chooses what to compact next by the planners of sorted tables; a function of the tables, what is held and the options, and of nothing else.
+struct CompactionPicker {
+  private let keyspace: Keyspace
+  private let levels: Levels
+  private let strategy: any CompactionStrategy
+  private let held: Set<UInt64>
+
+  /// - Parameter held: tables that no plan may touch: inputs of compactions under way, and damaged ones.
+  init(_ keyspace: Keyspace, _ levels: Levels, _ options: LSMOptions, _ held: Set<UInt64>) {
+    self.keyspace = keyspace
+    self.levels = levels
+    self.held = held
+    strategy = keyspace.options.strategy(levelZeroTrigger: options.levelZeroTrigger)
+  }
+
+  func pick() -> Compaction? {
+    guard let plan = strategy.plan(levels.shape, busy: held) else { return nil }
+    let chosen = plan.inputIDs
+    let kind: Compaction.Kind =
+      switch plan.kind {
+      case .merge: .merge
+      case .trivialMove: .move
+      case .deleteOnly: .drop
+      }
+    return Compaction(
+      keyspace: keyspace, kind: kind, inputs: newestFirst(levels).filter { chosen.contains($0.metadata.fileID) }, outputLevel: plan.outputLevel,
+      reason: plan.reason.rawValue)
+  }
+}
+
+extension Levels {
+  /// What planners look at.
+  var shape: LSMShape { LSMShape(levels: [levelZero.reversed().map(\.metadata)] + deeper.map { $0.tables.map(\.metadata) }) }
+}
+
+extension KeyspaceOptions {
+  /// The planner of the keyspace's style.
+  func strategy(levelZeroTrigger: Int) -> any CompactionStrategy {
+    switch style {
+    case .leveled: return leveled(levelZeroTrigger: levelZeroTrigger)
+    case .sizeTiered:
+      var strategy = SizeTieredStrategy()
+      strategy.minRuns = max(2, levelZeroTrigger)
+      return strategy
+    }
+  }
+
+  func leveled(levelZeroTrigger: Int) -> LeveledStrategy {
+    var strategy = LeveledStrategy()
+    strategy.level0Trigger = max(1, levelZeroTrigger)
+    strategy.baseLevelBytes = max(1, baseLevelBytes)
+    strategy.fanOut = UInt64(max(2, fanOut))
+    strategy.targetFileSize = targetTableBytes
+    return strategy
+  }
+
+  /// Bytes of an output table: of the size-tiered style each run is one table, as it is runs that are counted and merged.
+  var outputTableBytes: UInt64 { style == .sizeTiered ? 1 << 50 : targetTableBytes }
+}
