@@ -41,8 +41,8 @@ public final class RaftDisk: Sendable {
 
   /// The log of one group, for a host. One object per group at a time.
   ///
-  /// - Parameter whenSnapshotDurable: called, on any thread, with each snapshot from which a restart would begin: what earlier snapshots named and keep
-  ///   elsewhere may then go.
+  /// - Parameter whenSnapshotDurable: called, on any thread, with each snapshot from which a restart would begin: what earlier snapshots named and
+  ///   keep elsewhere may then go.
   public func log<Machine: RaftStateMachine>(
     of group: UInt64, running: Machine.Type = Machine.self, whenSnapshotDurable: (@Sendable (Snapshot) -> Void)? = nil
   ) -> RaftGroupLog<Machine> {
