@@ -7,7 +7,8 @@ Meanwhile clients write unique values to registers, read them and delete nothing
 they asked and what they were told. At the end everything is healed, every register is read through every member, and the linearizability checker
 judges the whole history: a lost write, a stale read or an answer from a minority is a violation.
 
-Needs root, for the namespaces. Exit codes: 0 linearizable and alive, 1 not, 64 usage.
+Where namespaces or file systems of our own are not permitted, the members share the loopback interface and their links and disks stay whole; it says so.
+Exit codes: 0 linearizable and alive, 1 not, 64 usage.
 """
 
 import argparse
@@ -39,6 +40,11 @@ def run(*command, check=True):
     return result
 
 
+def connect(network, node, timeout):
+    host, port = network.client_address(node)
+    return Connection(port, timeout=timeout, host=host)
+
+
 class Network:
     """Namespaces with a link to each other and one to the clients. A direction is cut by a route into the void, where packets vanish silently."""
 
@@ -56,6 +62,15 @@ class Network:
 
     def client(self, node):
         return f"10.{self.subnet}.8.{node}"
+
+    def peer_address(self, node):
+        return f"{self.peer(node)}:{PEER_PORT}"
+
+    def client_address(self, node):
+        return (self.client(node), CLIENT_PORT)
+
+    def command(self, node):
+        return ["ip", "netns", "exec", self.space(node)]
 
     def build(self):
         for node in self.ids:
@@ -110,6 +125,34 @@ class Network:
             run("ip", "link", "del", f"{self.tag}o{node}", check=False)
 
 
+class Loopback:
+    """What there is without namespaces: links that cannot be cut."""
+
+    def __init__(self, ids):
+        self.ids = list(ids)
+        sockets = [socket.socket() for _ in range(2 * len(self.ids))]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        self.ports = [probe.getsockname()[1] for probe in sockets]
+        for probe in sockets:
+            probe.close()
+
+    def peer_address(self, node):
+        return f"127.0.0.1:{self.ports[node - 1]}"
+
+    def client_address(self, node):
+        return ("127.0.0.1", self.ports[len(self.ids) + node - 1])
+
+    def command(self, node):
+        return []
+
+    def heal(self):
+        pass
+
+    def remove(self):
+        pass
+
+
 class Member:
     """One server process."""
 
@@ -118,7 +161,7 @@ class Member:
         self.home = os.path.join(directory, f"n{node}")
         self.disk = os.path.join(self.home, "disk")
         os.makedirs(self.disk)
-        run("mount", "-t", "tmpfs", "-o", "size=1g", "none", self.disk)
+        self.has_own_disk = run("mount", "-t", "tmpfs", "-o", "size=1g", "none", self.disk, check=False).returncode == 0
         self.process = None
         self.is_stopped = False
         self.clock = os.path.join(self.home, "clock")
@@ -129,10 +172,11 @@ class Member:
             file.write(str(seconds))
 
     def start(self, lost_disk=False):
+        host, port = self.network.client_address(self.node)
         command = [
-            "ip", "netns", "exec", self.network.space(self.node), "env", f"LD_PRELOAD={self.arguments.clock}", f"CLOCK_OFFSET_FILE={self.clock}",
+            *self.network.command(self.node), "env", f"LD_PRELOAD={self.arguments.clock}", f"CLOCK_OFFSET_FILE={self.clock}",
             self.arguments.server, "serve", "--node", str(self.node), "--cluster", self.cluster, "--dir", os.path.join(self.disk, "store"),
-            "--host", self.network.client(self.node), "--port", str(CLIENT_PORT), "--insecure", "--cluster-timeout", "2s",
+            "--host", host, "--port", str(port), "--insecure", "--cluster-timeout", "2s",
             "--snapshot-bytes", "256kib", "--reads", self.arguments.reads]
         if lost_disk:
             command.append("--lost-disk")
@@ -173,7 +217,8 @@ class Member:
 
     def close(self):
         self.kill()
-        run("umount", "-l", self.disk, check=False)
+        if self.has_own_disk:
+            run("umount", "-l", self.disk, check=False)
 
     def log(self):
         with open(os.path.join(self.home, "log"), errors="replace") as file:
@@ -215,7 +260,7 @@ class Client(threading.Thread):
             if connection is None:
                 node = self.random.choice(self.members()).node
                 try:
-                    connection = Connection(CLIENT_PORT, timeout=4, host=self.network.client(node))
+                    connection = connect(self.network, node, 4)
                 except OSError:
                     time.sleep(0.05)
                     continue
@@ -273,7 +318,7 @@ class Nemesis:
             if member.process is None or member.is_stopped:
                 continue
             try:
-                connection = Connection(CLIENT_PORT, timeout=1, host=self.network.client(member.node))
+                connection = connect(self.network, member.node, 1)
                 role = connection.call("ROLE")
                 connection.close()
                 if role[1][0] == ("bulk", b"master"):
@@ -286,7 +331,12 @@ class Nemesis:
         return (self.leader() if self.random.random() < 0.6 else None) or self.random.choice(self.members)
 
     def step(self, wait):
-        name = self.random.choice(["kill", "kill_leader", "isolate", "one_way", "split", "pause", "full_disk", "lost_disk", "kill_all", "clock"])
+        names = ["kill", "kill_leader", "pause", "lost_disk", "kill_all", "clock"]
+        if isinstance(self.network, Network):
+            names += ["isolate", "one_way", "split"]
+        if all(member.has_own_disk for member in self.members):
+            names.append("full_disk")
+        name = self.random.choice(names)
         self.done[name] = self.done.get(name, 0) + 1
         getattr(self, name)(wait)
 
@@ -309,7 +359,7 @@ class Nemesis:
         def probe(member):
             while not answered.is_set() and time.monotonic() - started < 10:
                 try:
-                    connection = Connection(CLIENT_PORT, timeout=3, host=self.network.client(member.node))
+                    connection = connect(self.network, member.node, 3)
                     if connection.call("SET", "probe", "1")[0] == "simple" and not answered.is_set():
                         answered.set()
                         self.recoveries.append(time.monotonic() - started)
@@ -386,7 +436,7 @@ class Nemesis:
 
     def is_whole(self, member):
         try:
-            connection = Connection(CLIENT_PORT, timeout=1, host=self.network.client(member.node))
+            connection = connect(self.network, member.node, 1)
             text = connection.call("INFO", "replication")[1]
             connection.close()
             return b"raft_repairing:0" in text
@@ -418,7 +468,7 @@ def final_reads(members, network, history, name):
                 name += 1
                 history.note(name, "invoke", "read", [key, None])
                 try:
-                    connection = Connection(CLIENT_PORT, timeout=5, host=network.client(member.node))
+                    connection = connect(network, member.node, 5)
                     reply = connection.call("GET", f"r{key}")
                     connection.close()
                     if reply[0] != "error":
@@ -444,21 +494,22 @@ def main():
     parser.add_argument("--reads", default="linearizable")
     parser.add_argument("--keep", action="store_true", help="leave logs and history behind")
     arguments = parser.parse_args()
-    if os.geteuid() != 0:
-        print("nemesis: network namespaces need root", file=sys.stderr)
-        return 64
     print(f"nemesis: seed {arguments.seed}, {arguments.minutes} minutes, {arguments.clients} clients, reads {arguments.reads}")
     directory = tempfile.mkdtemp(prefix="strata-nemesis-")
     arguments.clock = os.path.join(directory, "clock_offset.so")
     # The compiler that comes with Swift.
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock_offset.c")
     run("clang", "-O2", "-shared", "-fPIC", "-o", arguments.clock, source)
-    network = Network([1, 2, 3])
+    has_namespaces = subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0
+    network = Network([1, 2, 3]) if has_namespaces else Loopback([1, 2, 3])
     members = []
     code = 1
     try:
-        network.build()
-        cluster = ",".join(f"{node}={network.peer(node)}:{PEER_PORT}" for node in network.ids)
+        if has_namespaces:
+            network.build()
+        else:
+            print("nemesis: network namespaces are not permitted here: no link is cut")
+        cluster = ",".join(f"{node}={network.peer_address(node)}" for node in network.ids)
         for node in network.ids:
             members.append(Member(node, cluster, network, arguments, directory))
         code = torment(arguments, members, network, directory)
