@@ -74,7 +74,7 @@ let logs = [
   try WriteAheadNodeLog("counter-data/n1", codec: Numbers()),
   try WriteAheadNodeLog("counter-data/n2", codec: Numbers()),
 ]
-let nodes = try [1, 2].map { number in
+let nodes = try ([1, 2] as [UInt64]).map { number in
   let id = NodeID(number)
   return try host.run(
     Counter.self, as: id, peers: [1, 2], knobs: NoKnobs(), log: logs[Int(number) - 1], codec: Numbers(), over: network.transport(of: id))

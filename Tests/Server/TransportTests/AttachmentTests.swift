@@ -64,6 +64,24 @@ import Testing
     b.transport.close()
   }
 
+  @Test func chunksThatAreLostOnTheWayAreAskedForAgain() throws {
+    let (store, other) = (try Store(), try Store())
+    let (a, b) = try pair { node, options in
+      options.attachments = node == 1 ? store : other
+      options.chunkWindow = 16
+      options.chunkTimeout = .milliseconds(20)
+      // Little more than a chunk may wait at the sender, so that of several the first ones get lost.
+      if node == 1 { options.maxQueuedBytes = 300_000 }
+    }
+    let bytes = Self.bytes(6 << 20, seed: 6)
+    let set = try store.add("s", [("data", bytes)])
+    a.send([7], to: 2, attachments: set)
+    #expect(try Self.content(b.collector.wait { !$0.isEmpty }[0].attachments, "data") == bytes)
+    #expect(b.transport.statistics.attachmentBytesReceived == 6 << 20)
+    a.transport.close()
+    b.transport.close()
+  }
+
   @Test func anUnlinkedFileThatIsBeingFetchedStaysReadable() throws {
     let (store, other) = (try Store(), try Store())
     let (a, b) = try pair { node, options in options.attachments = node == 1 ? store : other }

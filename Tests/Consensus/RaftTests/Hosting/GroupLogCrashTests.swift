@@ -154,4 +154,35 @@ struct GroupLogCrashTests {
     #expect(try Self.content(of: log.recover().records) == Self.content(after: 5))
     try opened.close()
   }
+
+  @Test func whatIsGivenWithoutWaitingKeepsItsOrder() throws {
+    for round in 0..<20 {
+      let disk = SimulatedFileSystem()
+      do {
+        let (opened, log) = try Self.open(disk)
+        _ = try log.recover()
+        for step in 1...Self.steps { Self.write(step, to: log) { _ in } }
+        try opened.close()
+      }
+      let (opened, log) = try Self.open(disk)
+      #expect(try Self.content(of: log.recover().records) == Self.content(after: Self.steps), "round \(round)")
+      try opened.close()
+    }
+  }
+
+  @Test func aCheckpointThatSaysSomethingElseReplacesTheLog() throws {
+    let disk = SimulatedFileSystem()
+    do {
+      let (opened, log) = try Self.open(disk)
+      _ = try log.recover()
+      for step in 1...2 { Self.write(step, to: log) { _ in } }
+      let other = Entry(term: 2, index: 2, payload: [99])
+      log.checkpoint(
+        [.snapshot(base: LogPlace(term: 1, index: 1), Self.snapshot(1)), .entries([other]), .hardState(HardState(term: 2))], whenDurable: { _ in })
+      try opened.close()
+    }
+    let (opened, log) = try Self.open(disk)
+    #expect(try Self.content(of: log.recover().records) == [1, 99])
+    try opened.close()
+  }
 }
