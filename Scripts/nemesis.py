@@ -7,8 +7,8 @@ Meanwhile clients write unique values to registers, read them and delete nothing
 they asked and what they were told. At the end everything is healed, every register is read through every member, and the linearizability checker
 judges the whole history: a lost write, a stale read or an answer from a minority is a violation.
 
-Where namespaces or file systems of our own are not permitted, the members share the loopback interface and their links and disks stay whole; it says so.
-Exit codes: 0 linearizable and alive, 1 not, 64 usage.
+Where namespaces or file systems of our own are not permitted, the members share the loopback interface and their links and disks stay whole; it
+says so. Exit codes: 0 linearizable and alive, 1 not, 64 usage.
 """
 
 import argparse
