@@ -106,12 +106,7 @@ public final class RaftStorage: Sendable {
     while true {
       let entry: WALEntry?
       do throws(WALError) { entry = try reader.next() } catch { throw .log(error) }
-      guard let entry else {
-        for (group, stored) in groups.sorted(by: { $0.key < $1.key }) {
-          if let problem = stored.defect { throw .inconsistent(group: group, problem) }
-        }
-        return groups
-      }
+      guard let entry else { return groups }
       guard case .operation(.application(RaftRecord.walKind, let payload)) = entry.content else { continue }
       let decoded: (group: UInt64, record: RaftRecord)
       do throws(DecodeError) { decoded = try RaftRecord.decode(payload) } catch { throw .unreadableRecord(sequence: entry.sequence, error) }
@@ -265,13 +260,6 @@ public final class RaftStorage: Sendable {
 }
 
 extension StoredGroup {
-  /// What is missing, once all records have been followed.
-  var defect: String? {
-    // Founders begin behind a place no record names.
-    let covered = snapshot?.index ?? 1
-    return base.index > covered ? "entries begin at \(base.index + 1), a snapshot stands for those up to \(covered)" : nil
-  }
-
   /// Follows a record; says what is wrong where it does not fit what came before.
   mutating func take(_ record: RaftRecord) -> String? {
     switch record {
@@ -294,8 +282,6 @@ extension StoredGroup {
         entries += new[offset...]
       }
     case .mark(let newBase, let place, let conf, let replacesLog):
-      // A mark that was written late, after entries in whose favour a later one gave up what lies between.
-      if !replacesLog, newBase.index < base.index { return nil }
       if replacesLog {
         entries = []
       } else {
