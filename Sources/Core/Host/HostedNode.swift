@@ -81,4 +81,10 @@ public final class HostedNode<N: Node>: Sendable {
 
   /// What happened at this node since it came up, as of its last turn.
   public var statistics: NodeStatistics { cell.publishedStatistics }
+
+  /// How long requests waited for their answers, from the turn in which the node was given them; those without an answer are not counted.
+  public var answerLatency: LatencyHistogram { cell.answerLatency }
+
+  /// How long the log took to make writes durable that the node waited for.
+  public var syncLatency: LatencyHistogram { cell.syncLatency }
 }

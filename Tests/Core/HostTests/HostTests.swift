@@ -108,6 +108,8 @@ struct HostTests {
     #expect(batches.count == 1 && batches.first?.count == 100)
     #expect(rig.events == (1...100).map { .persisted(Ticket($0)) })
     #expect(try rig.node.inspect { $0.settlements } < 10)
+    #expect(rig.node.syncLatency.count == 1 && rig.node.syncLatency.quantile(0.5) > 0)
+    #expect(rig.node.answerLatency.count == 100 && rig.node.answerLatency.quantile(1) >= rig.node.syncLatency.quantile(0))
     rig.host.stop()
   }
 

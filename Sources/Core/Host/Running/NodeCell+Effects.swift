@@ -1,4 +1,5 @@
 import StrataDisk
+import StrataJobs
 import StrataNodes
 
 // What a node wants done. Timers, messages and answers are noted at once, so that what comes later in the same turn finds them as the node left them;
@@ -52,7 +53,7 @@ extension NodeCell {
   private func beginFlight() -> @Sendable (DiskError?) -> Void {
     lastFlight += 1
     let number = lastFlight
-    flights.append(Flight(number: number, tickets: tickets))
+    flights.append(Flight(number: number, tickets: tickets, began: MonotonicClock.now()))
     tickets = []
     return { error in self.reportDurable(number, error) }
   }
@@ -63,6 +64,7 @@ extension NodeCell {
     if let error { return logFailed(error, now) }
     while let flight = flights.first, flight.number <= number, ended == nil {
       flights.removeFirst()
+      syncLatency.record(nanoseconds: MonotonicClock.now() &- flight.began)
       for ticket in flight.tickets where ended == nil { give(.persisted(ticket), now) }
     }
   }

@@ -40,6 +40,15 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   struct Flight {
     var number: UInt64
     var tickets: [Ticket]
+    /// When the log was given them, on the monotonic clock.
+    var began: UInt64
+  }
+
+  /// A request without an answer.
+  struct Session {
+    var completion: Completion
+    /// When the node was given it, on the monotonic clock.
+    var began: UInt64
   }
 
   // Any thread.
@@ -53,6 +62,8 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   private let published = Mutex(NodeStatistics())
   private let lastSession = Atomic<UInt64>(0)
   let openRequests = Atomic<Int>(0)
+  let answerLatency = LatencyHistogram()
+  let syncLatency = LatencyHistogram()
   private let messagesDropped = Atomic<UInt64>(0)
   private let undecodable = Atomic<UInt64>(0)
   private let requestsRefused = Atomic<UInt64>(0)
@@ -70,7 +81,7 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   private var writer = ByteWriter(capacity: 512)
   var ended: HostError.Ending?
   var hasLogFailed = false
-  var sessions: [SessionID: Completion] = [:]
+  var sessions: [SessionID: Session] = [:]
   var answers: [(completion: Completion, result: Result<N.Response, HostError>)] = []
   var timers: [N.Timer: UInt64] = [:]
   var lastGeneration: UInt64 = 0
@@ -211,7 +222,7 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
     case .request(let session, let request, let deadline, let completion):
       if hasLogFailed { return refuse(arrival, inbox.withLock { $0.refusal } ?? .stopped) }
       statistics.requests += 1
-      sessions[session] = completion
+      sessions[session] = Session(completion: completion, began: now.nanoseconds)
       wakeUps.insert(.deadline(session), at: deadline)
       give(.request(session, request), now)
     case .cancel(let session):
@@ -249,9 +260,10 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
 
   /// Answers a request if it is still open.
   func close(_ session: SessionID, _ result: Result<N.Response, HostError>) -> Bool {
-    guard let completion = sessions.removeValue(forKey: session) else { return false }
+    guard let open = sessions.removeValue(forKey: session) else { return false }
     openRequests.subtract(1, ordering: .relaxed)
-    answers.append((completion, result))
+    if case .success = result { answerLatency.record(nanoseconds: MonotonicClock.now() &- open.began) }
+    answers.append((open.completion, result))
     return true
   }
 

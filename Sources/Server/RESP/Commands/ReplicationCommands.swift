@@ -1,4 +1,5 @@
 import NIOCore
+import StrataJobs
 import StrataNodes
 import StrataRaft
 
@@ -92,9 +93,15 @@ extension ClientHandler {
       ("raft_term", String(status.term)), ("raft_commit", String(status.commit)), ("raft_applied", String(status.applied)),
       ("raft_log_first", String(status.compacted.index + 1)), ("raft_log_last", String(status.last.index)),
       ("raft_log_bytes", String(status.logBytes)),
+      ("raft_answer_p50_usec", microseconds(replication.node.answerLatency, 0.5)),
+      ("raft_answer_p99_usec", microseconds(replication.node.answerLatency, 0.99)),
+      ("raft_sync_p50_usec", microseconds(replication.node.syncLatency, 0.5)),
+      ("raft_sync_p99_usec", microseconds(replication.node.syncLatency, 0.99)),
       ("raft_members", status.confState.description), ("raft_repairing", status.isRepairing ? "1" : "0"),
     ]
   }
+
+  private static func microseconds(_ histogram: LatencyHistogram, _ share: Double) -> String { String(histogram.quantile(share) / 1000) }
 
   // MARK: WAIT
 
