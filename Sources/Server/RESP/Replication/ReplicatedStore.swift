@@ -43,7 +43,7 @@ final class ReplicatedStore: Sendable {
   {
     var options = options
     options.durability = .none
-    options.logSegmentBytes = min(options.logSegmentBytes, 1 << 20)
+    options.logSegmentBytes = min(options.logSegmentBytes, 32 << 20)
     self.options = options
     self.logger = logger
     limit = maxReplyBytes

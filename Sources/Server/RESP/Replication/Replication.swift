@@ -138,8 +138,16 @@ final class Replication: Sendable {
 
   // MARK: Commands
 
+  /// What fits an entry of the group's log, with its head.
+  static let maxCommandBytes = (8 << 20) - 64
+  /// The longest value or argument: with a full batch before it, it still fits an entry.
+  static let maxBulkBytes = 7 << 20
+
   /// Puts a command into the group's log. The answer comes when it is applied here; or, after the timeout, that its outcome is not known.
   func write(_ command: [UInt8], _ completion: @escaping @Sendable (Result<[UInt8], ReplicationFailure>) -> Void) {
+    guard command.count <= Self.maxCommandBytes else {
+      return completion(.failure(.impossible("commands that go through the log together may have \(Self.maxCommandBytes) bytes")))
+    }
     node.request(.command(command), deadline: options.timeout) { completion(Self.outcome($0)) }
   }
 

@@ -46,6 +46,8 @@ public struct ReplicationOptions: Sendable {
 
 /// Why a command of a client was not carried out, or what is not known about it.
 enum ReplicationFailure: Error, Hashable, Sendable {
+  /// It had no effect, and never will as it is.
+  case impossible(String)
   /// It had no effect.
   case refused(String)
   /// It may have had its effect.
@@ -54,6 +56,7 @@ enum ReplicationFailure: Error, Hashable, Sendable {
   /// The error reply. `writes` tells whether the commands could change something.
   func reply(writes: Bool) -> String {
     switch self {
+    case .impossible(let why): "ERR \(why)"
     case .refused(let why): "CLUSTERDOWN \(why)"
     case .unknown(let why) where writes: "UNKNOWN the outcome is not known, the command may or may not have been carried out: \(why)"
     case .unknown(let why): "CLUSTERDOWN \(why)"

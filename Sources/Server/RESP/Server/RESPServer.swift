@@ -58,8 +58,11 @@ public final class RESPServer: Sendable {
     options: ServerOptions, logger: Logger, replication: ReplicationOptions,
     connect: (ReplicationOptions, StoreFiles) throws(EngineError) -> MemberConnections
   ) throws(ServerError) -> RESPServer {
-    try start(options: options, logger: logger) { () throws(EngineError) in
-      .replication(try Replication.open(replication, options, logger: logger, connect: connect))
+    var options = options
+    options.maxBulkBytes = min(options.maxBulkBytes, Replication.maxBulkBytes)
+    let settings = options
+    return try start(options: options, logger: logger) { () throws(EngineError) in
+      .replication(try Replication.open(replication, settings, logger: logger, connect: connect))
     }
   }
 

@@ -146,6 +146,16 @@ import Testing
     }
   }
 
+  @Test func whatFitsNoEntryIsRefused() throws {
+    let group = try Group(1)
+    let client = try group.connect(1)
+    let half = String(repeating: "x", count: 5 << 20)
+    #expect(try client.call("SET", "a", half) == .ok)
+    #expect(try client.call("MSET", "b", half, "c", half) == .error("ERR commands that go through the log together may have 8388544 bytes"))
+    #expect(try client.call("STRLEN", "a") == .integer(5 << 20))
+    #expect(try client.call("EXISTS", "b", "c") == .integer(0))
+  }
+
   // MARK: What the server says of itself
 
   @Test func roleInfoAndWaitTellTheTruth() throws {
