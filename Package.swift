@@ -140,9 +140,9 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataAvro", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataJobs",
-      "StrataLSMTree", "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log,
-      nio[0],
+      "StrataAvro", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataCompression", "StrataConsistentHashing", "StrataDisk", "StrataFilters",
+      "StrataJobs", "StrataLSMTree", "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation",
+      "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)

@@ -37,6 +37,7 @@ let package = Package(
     bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),
     bench("bench-raft", ["StrataNodes", "StrataRaft"].map(strata)),
+    bench("bench-sstable", ["StrataCompression", "StrataDisk", "StrataFilters", "StrataSSTable"].map(strata) + [system]),
     bench("bench-sim", ["StrataNodes", "StrataScenarios", "StrataSimulation"].map(strata)),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
     .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: settings),
