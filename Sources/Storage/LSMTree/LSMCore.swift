@@ -98,7 +98,7 @@ final class LSMCore: Sendable {
   func sealedCount(_ keyspace: Keyspace) -> Int { keyspace.shape.withLock { $0.sealed.count } }
 
   func makeMemtable(_ number: UInt64, atLeast bytes: Int) -> Memtable {
-    let capacity = max(options.memtableBytes, bytes + Memtable.overhead)
+    let capacity = max(options.memtableBytes, Memtable.arenaBytes(forEntries: bytes))
     return Memtable(arenas.take(capacity: capacity), number: number, entryLimit: options.memtableEntryLimit)
   }
 

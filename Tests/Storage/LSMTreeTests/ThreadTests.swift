@@ -1,4 +1,6 @@
+import StrataBytes
 import StrataDisk
+import StrataFilters
 import StrataJobs
 import StrataNodes
 import StrataRequirements
@@ -158,5 +160,39 @@ import Testing
       try cursor.previous()
     }
     #expect(backward == forward.reversed())
+    // What the index finds is what a search finds, at the latest state and in the past.
+    var random = Random(seed: 9)
+    for number in 0..<600 {
+      let key = bytes("\(number)")
+      key.withUnsafeBytes { key in
+        for sequence in [Trailer.maxSequence, UInt64(random.below(4 * perThread))] {
+          let target = Skiplist.Target(key, head: keyHead(key), .newest(atOrBelow: sequence))
+          let searched = memtable.list.bracket(target).after
+          let expected = searched != 0 && memtable.list.holds(searched, target) ? searched : 0
+          #expect(memtable.list.version(target, hash: FilterHash.hash64(key)) == expected, "key \(number) at \(sequence)")
+        }
+      }
+    }
+  }
+
+  /// An index that has no room for every key finds all the same, and says nothing of what it left out.
+  @Test func moreKeysThanTheIndexHolds() {
+    let bytesOfArena = 1 << 20
+    let memtable = Memtable(ArenaPool(arenaBytes: bytesOfArena, keeps: 0).take(capacity: bytesOfArena), number: 1, entryLimit: .max)
+    var splice = Skiplist.Splice()
+    let count = bytesOfArena / 128 + 1000
+    for number in 0..<count {
+      // Half of the keys twice: before and after the index is full.
+      let key = bytes("\(number * 7919 % (count * 2 / 3))")
+      key.withUnsafeBytes { memtable.insert(key: $0, trailer: Trailer(UInt64(number + 1), .value), value: $0, &splice) }
+    }
+    for number in 0..<(count * 2 / 3) {
+      bytes("\(number)").withUnsafeBytes { key in
+        let target = Skiplist.Target(key, head: keyHead(key), .newest(atOrBelow: Trailer.maxSequence))
+        let searched = memtable.list.bracket(target).after
+        let expected = searched != 0 && memtable.list.holds(searched, target) ? searched : 0
+        #expect(memtable.list.version(target, hash: FilterHash.hash64(key)) == expected, "key \(number)")
+      }
+    }
   }
 }

@@ -25,10 +25,13 @@ struct Skiplist: @unchecked Sendable {
   static let headerBytes = 8 + links + 4 * maxHeight + 4
 
   let base: UnsafeMutableRawPointer
+  /// Where the newest versions lie.
+  private let index: VersionIndex?
 
   /// An empty list in memory whose first ``headerBytes`` become the list's own; `base` is aligned to eight bytes.
-  init(_ base: UnsafeMutableRawPointer) {
+  init(_ base: UnsafeMutableRawPointer, index: VersionIndex? = nil) {
     self.base = base
+    self.index = index
     base.initializeMemory(as: UInt8.self, repeating: 0, count: Self.headerBytes)
     node(Self.origin).storeBytes(of: UInt32(Self.maxHeight) << 24, toByteOffset: 16, as: UInt32.self)
   }
@@ -125,6 +128,30 @@ struct Skiplist: @unchecked Sendable {
     }
   }
 
+  /// The first version of the target's key that the target does not precede, 0 where there is none.
+  @inline(__always)
+  func version(_ target: Target, hash: UInt64) -> Link {
+    switch index?.find(target.key, hash, in: self) {
+    case .absent: return 0
+    case .newest(var link):
+      for _ in 0..<Self.maxSteps {
+        if trailer(link) <= target.trailer { return link }
+        link = next(link)
+        guard link != 0, holds(link, target) else { return 0 }
+      }
+    case .unknown, nil: break
+    }
+    let link = bracket(target).after
+    return link != 0 && holds(link, target) ? link : 0
+  }
+
+  /// How many newer versions are stepped over before the older one is searched for.
+  private static let maxSteps = 8
+
+  /// Whether a version is one of the target's key.
+  @inline(__always)
+  func holds(_ link: Link, _ target: Target) -> Bool { head(link) == target.head && compare(key(link), target.key) == 0 }
+
   /// The node before `link`, ``origin`` for the first.
   func previous(_ link: Link) -> Link {
     var before = back(link).pointee.load(ordering: .acquiring)
@@ -154,9 +181,21 @@ struct Skiplist: @unchecked Sendable {
     var isFilled = false
   }
 
-  /// Adds a node at the free place `offset` of the memory, which has room for it.
+  /// The newest version of a key before one that is to come, 0 where none is known.
+  @inline(__always)
+  func older(_ key: UnsafeRawBufferPointer, _ hash: UInt64, than trailer: Trailer) -> Link {
+    guard case .newest(let link)? = index?.find(key, hash, in: self), self.trailer(link) < trailer else { return 0 }
+    return link
+  }
+
+  /// Asks for the index's place of a hash.
+  @inline(__always)
+  func prefetch(_ hash: UInt64) { index?.prefetch(hash) }
+
+  /// Adds a node at the free place `offset` of the memory, which has room for it; `older` is what ``older(_:_:than:)`` said of it.
   func insert(
-    at offset: Int, height: Int, key: UnsafeRawBufferPointer, trailer: Trailer, value: UnsafeRawBufferPointer, _ splice: inout Splice
+    at offset: Int, height: Int, key: UnsafeRawBufferPointer, hash: UInt64, trailer: Trailer, value: UnsafeRawBufferPointer,
+    before older: Link, _ splice: inout Splice
   ) {
     let link = Link(truncatingIfNeeded: offset >> 3)
     let node = base + offset
@@ -169,21 +208,44 @@ struct Skiplist: @unchecked Sendable {
     if let source = key.baseAddress { bytes.copyMemory(from: source, byteCount: key.count) }
     if let source = value.baseAddress { (bytes + key.count).copyMemory(from: source, byteCount: value.count) }
     let target = Target(key, head: head, trailer)
-    fill(&splice, target)
+    if height > 1 || older == 0 || !linkAlone(link, before: older, target) {
+      fill(&splice, target)
+      linkTower(link, height, target, &splice)
+    }
+    index?.enter(link, key, hash, in: self)
+  }
+
+  /// Links a node of height 1 before the newest version of its key; `false` where another writer of the key has been there.
+  @inline(__always)
+  private func linkAlone(_ link: Link, before older: Link, _ target: Target) -> Bool {
+    var after = older
+    var before = previous(after)
+    // Another writer of this key may have linked a version and not entered it yet.
+    guard before == Self.origin || precedes(before, target) else { return false }
+    while !connect(link, 0, before, after) { (before, after) = step(from: before, 0, target) }
+    return true
+  }
+
+  private func linkTower(_ link: Link, _ height: Int, _ target: Target, _ splice: inout Splice) {
     for level in 0..<height {
       while true {
-        let (before, after) = (splice.before[level], splice.after[level])
-        node.storeBytes(of: after, toByteOffset: Self.links + 4 * level, as: UInt32.self)
-        if level == 0 { node.storeBytes(of: before, toByteOffset: 24, as: UInt32.self) }
-        if tower(before, level).pointee.compareExchange(expected: after, desired: link, ordering: .releasing).exchanged {
-          // Late by any number of insertions this still names a node before `after`, which is all a link back promises.
-          if level == 0, after != 0 { back(after).pointee.store(link, ordering: .releasing) }
-          break
-        }
+        let before = splice.before[level]
+        if connect(link, level, before, splice.after[level]) { break }
         (splice.before[level], splice.after[level]) = step(from: before, level, target)
       }
       splice.before[level] = link
     }
+  }
+
+  /// Puts a node between two neighbours; `false` where they are none any more.
+  @inline(__always)
+  private func connect(_ link: Link, _ level: Int, _ before: Link, _ after: Link) -> Bool {
+    node(link).storeBytes(of: after, toByteOffset: Self.links + 4 * level, as: UInt32.self)
+    if level == 0 { node(link).storeBytes(of: before, toByteOffset: 24, as: UInt32.self) }
+    guard tower(before, level).pointee.compareExchange(expected: after, desired: link, ordering: .releasing).exchanged else { return false }
+    // Late by any number of insertions this still names a node before `after`, which is all a link back promises.
+    if level == 0, after != 0 { back(after).pointee.store(link, ordering: .releasing) }
+    return true
   }
 
   private func step(from link: Link, _ level: Int, _ target: Target) -> (Link, Link) {
