@@ -47,13 +47,13 @@ final class Memtable: @unchecked Sendable {
     let isTaken = Atomic<Bool>(false)
   }
 
-  init(_ arena: Arena, number: UInt64, entryLimit: Int) {
+  init(_ arena: Arena, number: UInt64, entryLimit: Int, prefix: [UInt8] = []) {
     precondition(arena.capacity <= 1 << 34, "links of 32 bits reach 32 GiB")
     self.arena = arena
     self.number = number
     self.entryLimit = entryLimit
     capacity = arena.capacity - VersionIndex.bytes(ofArena: arena.capacity)
-    list = Skiplist(arena.base, index: VersionIndex(atEndOf: arena.base, capacity: arena.capacity))
+    list = Skiplist(arena.base, index: VersionIndex(atEndOf: arena.base, capacity: arena.capacity), prefix: prefix)
     used = Atomic((Skiplist.headerBytes + 7) & ~7)
     splices = .allocate(capacity: Self.spliceCount)
     for index in 0..<Self.spliceCount { (splices + index).initialize(to: SharedSplice()) }
@@ -182,7 +182,9 @@ final class MemtableCursor: Cursor {
   private func stand(_ link: Skiplist.Link) {
     self.link = link
     isValid = link > Skiplist.origin
-    if isValid { entry = CursorEntry(key: list.key(link), head: list.head(link), trailer: list.trailer(link), value: list.value(link)) }
+    guard isValid else { return }
+    let key = list.key(link)
+    entry = CursorEntry(key: key, head: keyHead(key), trailer: list.trailer(link), value: list.value(link))
   }
 
   override func first() throws(TableError) { stand(list.next(Skiplist.origin)) }
@@ -191,10 +193,10 @@ final class MemtableCursor: Cursor {
   override func previous() throws(TableError) { stand(list.previous(link)) }
 
   override func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) {
-    stand(list.bracket(Skiplist.Target(key, head: keyHead(key), trailer)).after)
+    stand(list.bracket(Skiplist.Target(key, trailer)).after)
   }
 
   override func seekBefore(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) {
-    stand(list.bracket(Skiplist.Target(key, head: keyHead(key), trailer)).before)
+    stand(list.bracket(Skiplist.Target(key, trailer)).before)
   }
 }

@@ -62,9 +62,8 @@ extension LSMCore {
   private func search(
     _ version: Version, _ key: UnsafeRawBufferPointer, _ sequence: UInt64, _ keyspace: Keyspace, _ lookup: inout PointLookup
   ) -> LSMError? {
-    let head = keyHead(key)
     let hash = FilterHash.hash64(key)
-    let target = Skiplist.Target(key, head: head, Trailer.newest(atOrBelow: sequence))
+    let target = Skiplist.Target(key, Trailer.newest(atOrBelow: sequence))
     for index in 0..<version.memtableCount {
       version.memtables[index]._withUnsafeGuaranteedRef { memtable in
         if memtable.hasRangeDeletions { lookup.cover(memtable.rangeTombstones().coveringSequence(key, atOrBelow: sequence)) }
@@ -74,6 +73,7 @@ extension LSMCore {
     let runs = version.levels.runPointers
     let count = version.levels.runCount
     guard count > 0 else { return nil }
+    let head = keyHead(key)
     var failure: LSMError?
     for index in 0..<count {
       let isDone = runs[index]._withUnsafeGuaranteedRef { run -> Bool in
