@@ -10,9 +10,9 @@ shift
 seconds=${SANITIZE_SECONDS:-900}
 scratch=.build-${kind:0:1}san
 case $kind in
-# Nothing is suppressed. A test asks for an absurd allocation to see it refused, under either sanitizer.
-thread) export TSAN_OPTIONS="allocator_may_return_null=1 ${TSAN_OPTIONS:-}" ;;
-# Leaks are not looked for: what Swift's runtime keeps for ever is no leak, and the search needs rights that containers do not give.
+# A test asks for an absurd allocation to see it refused, under either sanitizer.
+thread) export TSAN_OPTIONS="suppressions=$PWD/Scripts/sanitize-thread.supp allocator_may_return_null=1 ${TSAN_OPTIONS:-}" ;;
+# Leaks are not looked for: what Swift's runtime keeps for ever is none.
 # Tests that decode bombs free much at once; 64 MiB of it are kept back from reuse, not 256.
 address) export ASAN_OPTIONS="detect_leaks=0 quarantine_size_mb=64 allocator_may_return_null=1 ${ASAN_OPTIONS:-}" ;;
 *) echo "sanitize.sh: thread or address, not $kind" >&2 && exit 64 ;;
