@@ -101,7 +101,7 @@ cluster: setup-run  ## three replicated servers on ports 6381 to 6383, for a fir
 	swift build -c release -j $(JOBS) --product strata
 	@Scripts/cluster.sh $(STRATA) $(ARGS)
 
-nemesis: setup-test  ## three real servers under kills, partitions, stops, full and lost disks for MINUTES; their history judged (needs root)
+nemesis: setup-test  ## three real servers under kills, partitions, stops, full, lost and slow disks for MINUTES; their history judged (needs root)
 	swift build -c release -j $(JOBS) --product strata
 	$(PYTHON) Scripts/nemesis.py --server $(STRATA) --minutes $(MINUTES) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
 

@@ -36,7 +36,7 @@ let package = Package(
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),
-    bench("bench-raft", ["StrataNodes", "StrataRaft"].map(strata)),
+    bench("bench-raft", ["StrataHost", "StrataNodes", "StrataRaft"].map(strata) + [system]),
     bench("bench-sim", ["StrataNodes", "StrataScenarios", "StrataSimulation"].map(strata)),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
     .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: settings),
