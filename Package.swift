@@ -44,11 +44,11 @@ let blocks: [Target] = [
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
   block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
-  block("Storage", "Bitcask", ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
+  block("Storage", "Bitcask", ["CStrataFilters", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
   block("Storage", "Filters", ["CStrataFilters", "StrataBytes"]),
   block(
     "Storage", "LSMTree",
-    ["StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
+    ["CStrataFilters", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "MerkleTree", ["CStrataMerkle", "StrataBytes", "StrataJobs"]),
   block("Storage", "NodeLog", ["StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
@@ -101,8 +101,8 @@ let blockTests: [Target] = [
   tests(
     "Storage", "LSMTree",
     [
-      "StrataLSMTree", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", "StrataSSTable", "StrataSimulation", "StrataWriteAheadLog",
-      system,
+      "StrataLSMTree", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataNodes", "StrataSSTable", "StrataSimulation",
+      "StrataWriteAheadLog", system,
     ]),
   tests(
     "Storage", "WriteAheadLog",
