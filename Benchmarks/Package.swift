@@ -27,7 +27,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "BenchmarkKit", swiftSettings: settings),
-    bench("bench-avro", [strata("StrataAvro"), strata("StrataBytes")]),
+    bench("bench-avro", ["StrataAvro", "StrataBytes", "StrataDisk"].map(strata) + [system]),
     bench("bench-core", [strata("StrataBytes")]),
     bench("bench-filters", [strata("StrataFilters")]),
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
