@@ -27,7 +27,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "BenchmarkKit", swiftSettings: settings),
-    bench("bench-avro", [strata("StrataAvro"), strata("StrataBytes")]),
+    bench("bench-avro", ["StrataAvro", "StrataBytes", "StrataDisk"].map(strata) + [system]),
     bench("bench-core", [strata("StrataBytes")]),
     bench("bench-filters", [strata("StrataFilters")]),
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
@@ -36,7 +36,7 @@ let package = Package(
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),
-    bench("bench-raft", ["StrataNodes", "StrataRaft"].map(strata)),
+    bench("bench-raft", ["StrataHost", "StrataNodes", "StrataRaft"].map(strata) + [system]),
     .target(name: "CAllocations"),
     bench("bench-sim", ["StrataNodes", "StrataRaft", "StrataScenarios", "StrataSimulation"].map(strata) + ["CAllocations"]),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
