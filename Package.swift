@@ -59,9 +59,8 @@ let blocks: [Target] = [
   block(
     "Proof", "Scenarios",
     [
-      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataRaft",
-      "StrataSimulation",
-      "StrataWriteAheadLog", system,
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataHost", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataRaft",
+      "StrataSimulation", "StrataWriteAheadLog", system,
     ]),
   block("Partitioning", "ConsistentHashing", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
   block("Encoding", "Avro", ["CStrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", system]),
@@ -85,7 +84,7 @@ let blockTests: [Target] = [
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Host", ["StrataHost", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes"]),
   tests("Core", "Jobs", ["StrataJobs"]),
-  tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
+  tests("Core", "Simulation", ["StrataSimulation", "StrataBytes", "StrataDisk", "StrataNodes", system]),
   tests("Storage", "MerkleTree", ["StrataMerkleTree", "StrataBytes", "StrataNodes", "StrataSimulation"]),
   tests("Storage", "Filters", ["CStrataFilters", "StrataBytes", "StrataFilters", "StrataNodes"]),
   tests(
