@@ -20,9 +20,10 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
 STRATA = .build/release/strata
 PYTHON = .build-python/bin/python3
-# What runs code on several threads or owns a file under fault injection; the address sanitizer looks at every decoder as well.
-THREADED = Jobs|Disk|Simulation|WriteAheadLog|Bitcask|RESP|LSMTree|SSTable|Checkers|ConcurrentBloom|MerkleTree|PlacementHandle|BoundedLoad|RaftStorage
-ADDRESSED = $(THREADED)|Fuzz|Avro|Filter|Compression|Bytes
+# What runs code on several threads or asks memory of C; the address sanitizer looks at every decoder as well. FILTER="A B" names others.
+THREADED = JobsTests DiskTests HostTests NodeLogTests WriteAheadLogTests BitcaskTests SSTableTests LSMTreeTests FiltersTests CheckersTests \
+  MerkleTreeTests ConsistentHashingTests RaftTests TransportTests RESPTests
+ADDRESSED = BytesTests CompressionTests AvroTests FuzzTests SimulationTests $(THREADED)
 CRASHES = Crash|Mutation|KillTests
 
 help:  ## this list
@@ -103,7 +104,7 @@ cluster: setup-run  ## three replicated servers on ports 6381 to 6383, for a fir
 	swift build -c release -j $(JOBS) --product strata
 	@Scripts/cluster.sh $(STRATA) $(ARGS)
 
-nemesis: setup-test  ## three real servers under kills, partitions, stops, full and lost disks for MINUTES; their history judged (needs root)
+nemesis: setup-test  ## three real servers under kills, partitions, stops, full, lost and slow disks for MINUTES; their history judged (needs root)
 	swift build -c release -j $(JOBS) --product strata
 	$(PYTHON) Scripts/nemesis.py --server $(STRATA) --minutes $(MINUTES) --clients $(CLIENTS) $(if $(SEED),--seed $(SEED))
 
@@ -111,13 +112,13 @@ fuzz: setup-run  ## mutated bytes through every decoder for SECONDS=60 (or COUNT
 	swift build -c release -j $(JOBS) --product strata-fuzz
 	Scripts/fuzz.py $(if $(COUNT),--count $(COUNT),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(TARGETS),--targets $(TARGETS))
 
-sanitize: sanitize-thread sanitize-address  ## the concurrent suites under the thread and the address sanitizer
+sanitize: sanitize-thread sanitize-address  ## the suites of THREADED and ADDRESSED under both sanitizers (FILTER="BitcaskTests RESPTests")
 
-sanitize-thread: setup-run
-	TSAN_OPTIONS=allocator_may_return_null=1 swift test -j $(JOBS) --sanitize=thread --scratch-path .build-tsan --filter '$(THREADED)'
+sanitize-thread: setup-run  ## suites that use threads under the thread sanitizer, one by one
+	JOBS=$(JOBS) Scripts/sanitize.sh thread $(or $(FILTER),$(THREADED))
 
-sanitize-address: setup-run
-	ASAN_OPTIONS=allocator_may_return_null=1 swift test -j $(JOBS) --sanitize=address --scratch-path .build-asan --filter '$(ADDRESSED)'
+sanitize-address: setup-run  ## the same and every decoder under the address sanitizer
+	JOBS=$(JOBS) Scripts/sanitize.sh address $(or $(FILTER),$(ADDRESSED))
 
 requirements:  ## which numbered requirement has a test and which has not (STRICT=1: fail when one has none)
 	@python3 Scripts/requirements.py $(if $(STRICT),--strict)
@@ -132,7 +133,7 @@ docs:  ## reference pages of every module under .build-docs/
 	Scripts/docs.sh
 
 clean:  ## remove what the verbs above built; ./data stays
-	rm -rf .build .build-tsan .build-asan .build-docs .build-python .build-peers Benchmarks/.build Benchmarks/Peers/.build
+	rm -rf .build .build-tsan .build-asan .build-sanitize .build-docs .build-python .build-peers Benchmarks/.build Benchmarks/Peers/.build
 
 setup-run:
 	@Scripts/setup.sh run

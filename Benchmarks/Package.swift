@@ -27,7 +27,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "BenchmarkKit", swiftSettings: settings),
-    bench("bench-avro", [strata("StrataAvro"), strata("StrataBytes")]),
+    bench("bench-avro", ["StrataAvro", "StrataBytes", "StrataDisk"].map(strata) + [system]),
     bench("bench-core", [strata("StrataBytes")]),
     bench("bench-filters", [strata("StrataFilters")]),
     bench("bench-bitcask", ["StrataBitcask", "StrataBytes", "StrataDisk", "StrataJobs", "StrataWriteAheadLog"].map(strata) + [system]),
@@ -36,9 +36,10 @@ let package = Package(
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),
-    bench("bench-raft", ["StrataNodes", "StrataRaft"].map(strata)),
+    bench("bench-raft", ["StrataHost", "StrataNodes", "StrataRaft"].map(strata) + [system]),
+    .target(name: "CAllocations"),
+    bench("bench-sim", ["StrataNodes", "StrataRaft", "StrataScenarios", "StrataSimulation"].map(strata) + ["CAllocations"]),
     bench("bench-sstable", ["StrataCompression", "StrataDisk", "StrataFilters", "StrataSSTable"].map(strata) + [system]),
-    bench("bench-sim", ["StrataNodes", "StrataScenarios", "StrataSimulation"].map(strata)),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
     .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: settings),
   ]

@@ -2,7 +2,8 @@
 """Runs a replicated server as three real processes, breaks everything around them, and has the clients' history judged.
 
 Each member lives in a network namespace of its own. Between any two there is a link that is cut in one direction or both; a member is killed with
-SIGKILL, stopped and continued, has its disk filled, loses its disk altogether, or sees the wall clock jump; the leader is the favourite victim.
+SIGKILL, stopped and continued, has its disk filled, loses its disk altogether, has syncs that take long, or sees the wall clock jump; the leader is
+the favourite victim.
 Meanwhile clients write unique values to registers, read them and delete nothing, through whichever member they are connected to, and write down when
 they asked and what they were told. At the end everything is healed, every register is read through every member, and the linearizability checker
 judges the whole history: a lost write, a stale read or an answer from a minority is a violation.
@@ -166,6 +167,12 @@ class Member:
         self.is_stopped = False
         self.clock = os.path.join(self.home, "clock")
         self.set_clock(0)
+        self.sync_delay = os.path.join(self.home, "sync")
+        self.slow_syncs(0)
+
+    def slow_syncs(self, milliseconds):
+        with open(self.sync_delay, "w") as file:
+            file.write(str(milliseconds))
 
     def set_clock(self, seconds):
         with open(self.clock, "w") as file:
@@ -174,8 +181,9 @@ class Member:
     def start(self, lost_disk=False):
         host, port = self.network.client_address(self.node)
         command = [
-            *self.network.command(self.node), "env", f"LD_PRELOAD={self.arguments.clock}", f"CLOCK_OFFSET_FILE={self.clock}",
-            self.arguments.server, "serve", "--node", str(self.node), "--cluster", self.cluster, "--dir", os.path.join(self.disk, "store"),
+            *self.network.command(self.node), "env", f"LD_PRELOAD={self.arguments.preloads}", f"CLOCK_OFFSET_FILE={self.clock}",
+            f"SLOW_SYNC_FILE={self.sync_delay}", self.arguments.server, "serve", "--node", str(self.node),
+            "--cluster", self.cluster, "--dir", os.path.join(self.disk, "store"),
             "--host", host, "--port", str(port), "--insecure", "--cluster-timeout", "2s",
             "--snapshot-bytes", "256kib", "--reads", self.arguments.reads]
         if lost_disk:
@@ -331,7 +339,7 @@ class Nemesis:
         return (self.leader() if self.random.random() < 0.6 else None) or self.random.choice(self.members)
 
     def step(self, wait):
-        names = ["kill", "kill_leader", "pause", "lost_disk", "kill_all", "clock"]
+        names = ["kill", "kill_leader", "pause", "lost_disk", "kill_all", "clock", "slow_disk", "slow_disks"]
         if isinstance(self.network, Network):
             names += ["isolate", "one_way", "split"]
         if all(member.has_own_disk for member in self.members):
@@ -422,6 +430,20 @@ class Nemesis:
         member.kill()
         member.start()
 
+    def slow_disk(self, wait):
+        """Each sync of a member takes as long as two elections, or a little less than one."""
+        member = self.victim()
+        member.slow_syncs(self.random.choice([20, 120, 600]))
+        wait(self.random.uniform(0.5, 4))
+        member.slow_syncs(0)
+
+    def slow_disks(self, wait):
+        for member in self.members:
+            member.slow_syncs(self.random.choice([5, 50, 150]))
+        wait(self.random.uniform(0.5, 3))
+        for member in self.members:
+            member.slow_syncs(0)
+
     def lost_disk(self, wait):
         if any(member.process is None for member in self.members):
             return
@@ -496,10 +518,13 @@ def main():
     arguments = parser.parse_args()
     print(f"nemesis: seed {arguments.seed}, {arguments.minutes} minutes, {arguments.clients} clients, reads {arguments.reads}")
     directory = tempfile.mkdtemp(prefix="strata-nemesis-")
-    arguments.clock = os.path.join(directory, "clock_offset.so")
-    # The compiler that comes with Swift.
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clock_offset.c")
-    run("clang", "-O2", "-shared", "-fPIC", "-o", arguments.clock, source)
+    preloads = []
+    for name in ("clock_offset", "slow_sync"):
+        preloads.append(os.path.join(directory, f"{name}.so"))
+        # The compiler that comes with Swift.
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.c")
+        run("clang", "-O2", "-shared", "-fPIC", "-o", preloads[-1], source, "-ldl")
+    arguments.preloads = ":".join(preloads)
     has_namespaces = subprocess.run(["unshare", "--net", "true"], capture_output=True).returncode == 0
     network = Network([1, 2, 3]) if has_namespaces else Loopback([1, 2, 3])
     members = []
@@ -552,6 +577,7 @@ def torment(arguments, members, network, directory):
     network.heal()
     for member in members:
         member.free_disk()
+        member.slow_syncs(0)
         member.resume()
         if member.process is None or member.process.poll() is not None:
             member.start()

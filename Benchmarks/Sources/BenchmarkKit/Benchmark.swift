@@ -81,7 +81,10 @@ public func runBenchmark(_ name: String, _ comparisons: (BenchmarkOptions) throw
 
 private func summary(_ outcomes: [Outcome]) -> String {
   let verdicts = outcomes.flatMap { outcome in outcome.comparison.goals.map { $0.judge(outcome)?.isMet ?? false } }
-  return "\n\(verdicts.count { $0 }) of \(verdicts.count) goals met"
+  let missed = outcomes.flatMap { outcome in
+    outcome.comparison.goals.filter { !($0.judge(outcome)?.isMet ?? false) }.map { "missed: \(outcome.comparison.title): \($0.text)" }
+  }
+  return "\n" + (["\(verdicts.count { $0 }) of \(verdicts.count) goals met"] + missed).joined(separator: "\n")
 }
 
 private func printJSON(_ name: String, _ options: BenchmarkOptions, _ machine: MachineDescription, _ outcomes: [Outcome]) throws {

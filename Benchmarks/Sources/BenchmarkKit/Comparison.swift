@@ -43,6 +43,11 @@ public struct Goal: Sendable {
     Goal(text: "throughput >= \(Text.figure(limit))/s", value: { $0.subject?.median { $0.throughput } }, limit: limit, isLeast: true)
   }
 
+  /// The subject's p50 is at most `limit` times that of the peer.
+  public static func p50(ofPeer peer: String, atMost limit: Double) -> Goal {
+    Goal(text: "p50 / \(peer) <= \(limit)", value: { $0.ratio(to: peer) { $0.latency?.p50 } }, limit: limit, isLeast: false)
+  }
+
   /// The subject's p99 is at most `limit` times that of the peer.
   public static func p99(ofPeer peer: String, atMost limit: Double) -> Goal {
     Goal(text: "p99 / \(peer) <= \(limit)", value: { $0.ratio(to: peer) { $0.latency?.p99 } }, limit: limit, isLeast: false)

@@ -2,6 +2,8 @@ import BenchmarkKit
 import Foundation
 import StrataAvro
 import StrataBytes
+import StrataDisk
+import SystemPackage
 
 func fatal(_ text: String) -> Never {
   FileHandle.standardError.write(Data((text + "\n").utf8))
@@ -86,6 +88,30 @@ struct AvroWorkload: Sendable {
     return Figures(operations: Double(records), seconds: Double(nanoseconds() - began) * 1e-9)
   }
 
+  func encode<T: AvroEncodable>(_ values: [T]) throws -> Figures {
+    let encoder = AvroEncoder(schema)
+    var writer = ByteWriter(capacity: 64 << 20)
+    let began = nanoseconds()
+    for number in 0..<records {
+      if number % values.count == 0 { writer.removeAll() }
+      try encoder.encode(values[number % values.count], into: &writer)
+    }
+    return Figures(operations: Double(records), seconds: Double(nanoseconds() - began) * 1e-9)
+  }
+
+  /// All data as a container file of Zstandard blocks of the usual size.
+  func container() throws -> AvroContainer {
+    let path = FilePath(dataPath + ".avro")
+    let plan = try AvroPlan(writer: schema)
+    let bytes = try bytes()
+    var input = ByteReader(bytes.span.bytes)
+    if FileManager.default.fileExists(atPath: path.string) { try FileManager.default.removeItem(atPath: path.string) }
+    var writer = try AvroFileWriter.create(path, schema: schema, on: POSIXFileSystem())
+    while !input.isAtEnd { try writer.append(plan.decode(&input)) }
+    try writer.close()
+    return AvroContainer(path: path, headerLength: try AvroFileReader(path, on: POSIXFileSystem()).headerLength, bytes: bytes.count)
+  }
+
   func libavro(_ workload: String) -> Contender {
     .peer(
       "avro_generic", ["--workload", workload, "--records", "\(records)", "--schema", schemaPath, "--data", dataPath], as: "libavro")
@@ -127,5 +153,48 @@ struct Doubles: AvroDecodable {
   mutating func decode(from decoder: inout AvroDecoder) throws(AvroDecodeError) {
     var fields = try decoder.beginRecord()
     while let field = try decoder.nextField(&fields) { values[field] = try decoder.readDouble() }
+  }
+}
+
+extension Weather: AvroEncodable {
+  func encode(to output: inout AvroOutput) throws(AvroEncodeError) {
+    let outer = try output.beginRecord()
+    try output.write(station)
+    try output.write(time)
+    try output.write(temperature)
+    try output.end(outer)
+  }
+}
+
+extension Doubles: AvroEncodable {
+  func encode(to output: inout AvroOutput) throws(AvroEncodeError) {
+    let outer = try output.beginRecord()
+    for value in values { try output.write(value) }
+    try output.end(outer)
+  }
+}
+
+/// A container file and how many bytes its blocks restore to.
+struct AvroContainer: Sendable {
+  static let passes = 10
+  let path: FilePath
+  let headerLength: UInt64
+  let bytes: Int
+
+  /// Reads, checks and restores every block, as often as the peer does; an operation is a restored byte.
+  func read() throws -> Figures {
+    let began = nanoseconds()
+    var restored = 0
+    for _ in 0..<Self.passes {
+      var reader = try AvroFileReader(path, on: POSIXFileSystem())
+      while let block = try reader.nextBlock() { restored += block.data.count }
+    }
+    let seconds = Double(nanoseconds() - began) * 1e-9
+    guard restored == bytes * Self.passes else { fatal("\(restored) of \(bytes * Self.passes) bytes") }
+    return Figures(operations: Double(restored), seconds: seconds)
+  }
+
+  var peer: Contender {
+    .peer("avro_blocks", ["--header", "\(headerLength)", "--data", path.string, "--passes", "\(Self.passes)"], as: "libzstd")
   }
 }

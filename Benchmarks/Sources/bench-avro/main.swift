@@ -28,6 +28,33 @@ func nested(in directory: URL, records: Int) throws -> AvroWorkload {
   }
 }
 
+/// Data decoded into types of the benchmark's own, and encoded from them.
+func typed(weather: AvroWorkload, doubles: AvroWorkload) -> [Comparison] {
+  var found: [Comparison] = []
+  let decoding: [(AvroWorkload, Contender)] = [
+    (weather, Contender("strata") { _ in try weather.decode(into: Weather()) }),
+    (doubles, Contender("strata") { _ in try doubles.decode(into: Doubles()) }),
+  ]
+  for (load, subject) in decoding {
+    found.append(
+      Comparison(
+        "decode \(load.name), typed", unit: "records", parameters: [("records", "\(load.records)")], subject: subject,
+        peers: [load.libavro("decode")], goals: [.ratio(to: "libavro", atLeast: 2.5)]))
+  }
+  let stations = (0..<1000).map { Weather(station: "station-\(1000 + $0)", time: Int64($0) * 3_600_000, temperature: Int32($0 % 800) - 400) }
+  let rows = (0..<1000).map { row in Doubles(values: (0..<100).map { Double($0 * row) }) }
+  let encoding: [(AvroWorkload, Contender)] = [
+    (weather, Contender("strata") { _ in try weather.encode(stations) }), (doubles, Contender("strata") { _ in try doubles.encode(rows) }),
+  ]
+  for (load, subject) in encoding {
+    found.append(
+      Comparison(
+        "encode \(load.name), typed", unit: "records", parameters: [("records", "\(load.records)")], subject: subject,
+        peers: [load.libavro("encode")], goals: [.ratio(to: "libavro", atLeast: 2.5)]))
+  }
+  return found
+}
+
 func comparisons(_ options: BenchmarkOptions) throws -> [Comparison] {
   let directory = options.directory
   let weather = try AvroWorkload(
@@ -61,16 +88,12 @@ func comparisons(_ options: BenchmarkOptions) throws -> [Comparison] {
         peers: [load.libavro("encode"), load.fastavro("encode")],
         goals: [.ratio(to: "libavro", atLeast: 1.2), .ratio(to: "fastavro", atLeast: 4)]))
   }
-  let typed: [(AvroWorkload, Contender)] = [
-    (weather, Contender("strata") { _ in try weather.decode(into: Weather()) }),
-    (doubles, Contender("strata") { _ in try doubles.decode(into: Doubles()) }),
-  ]
-  for (load, subject) in typed {
-    found.append(
-      Comparison(
-        "decode \(load.name), typed", unit: "records", parameters: [("records", "\(load.records)")], subject: subject,
-        peers: [load.libavro("decode")], goals: [.ratio(to: "libavro", atLeast: 2.5)]))
-  }
+  found += typed(weather: weather, doubles: doubles)
+  let container = try weather.container()
+  found.append(
+    Comparison(
+      "container of weather, zstandard", unit: "bytes", parameters: [("bytes", "\(container.bytes)"), ("passes", "\(AvroContainer.passes)")],
+      subject: Contender("strata") { _ in try container.read() }, peers: [container.peer], goals: [.ratio(to: "libzstd", atLeast: 0.8)]))
   found.append(
     Comparison(
       "decode nested, resolved", unit: "records", parameters: [("records", "\(mixed.records)")],

@@ -78,4 +78,4 @@ struct Trio {
   }
 }
 
-await runBenchmark("bench-raft") { options in coreComparisons(options) + clusterComparisons(options) }
+await runBenchmark("bench-raft") { options in coreComparisons(options) + idleComparisons(options) + clusterComparisons(options) }

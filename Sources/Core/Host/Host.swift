@@ -2,7 +2,8 @@ import StrataJobs
 import StrataNodes
 import Synchronization
 
-/// Runs nodes for real: one thread that gives any number of nodes, of any types, what happens to them, and carries out what they want done.
+/// Runs nodes for real: one thread, its own or an executor's, that gives any number of nodes, of any types, what happens to them, and carries out
+/// what they want done.
 ///
 /// It is the other runner of what the simulator runs. It keeps every promise of ``Node``: a node's inputs come one at a time and on this one
 /// thread, `now` is a monotonic clock, and `persisted` comes when the node's ``NodeLog`` says so. The thread never waits for a disk or a network:
@@ -18,6 +19,14 @@ public final class Host: Sendable {
     let loop = HostLoop()
     self.loop = loop
     worker = Mutex(Worker(name: name) { loop.run() })
+  }
+
+  /// A host on a thread of somebody else's, which its nodes share with whatever else runs there.
+  public init(on executor: any HostExecutor) {
+    let loop = HostLoop(on: executor)
+    self.loop = loop
+    worker = Mutex(nil)
+    executor.begin { loop.turn() }
   }
 
   deinit { loop.stop() }
@@ -87,6 +96,7 @@ public final class Host: Sendable {
       worker?.join()
       worker = nil
     }
+    loop.waitUntilFinished()
   }
 
   /// What the host has done since it was made.

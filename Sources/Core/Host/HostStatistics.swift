@@ -1,3 +1,5 @@
+import StrataJobs
+
 /// The bounds of one hosted node.
 public struct NodeOptions: Sendable {
   /// Requests without an answer; more are refused with ``HostError/overloaded(limit:)``.
@@ -6,10 +8,26 @@ public struct NodeOptions: Sendable {
   public var maxQueuedMessages = 65_536
   /// Bytes of messages that wait for the node's turn; what arrives beyond that is dropped and counted, but one message always fits.
   public var maxQueuedBytes = 256 << 20
+  /// How much later than asked a timer may run out, so that those of many nodes run out together: one turn then serves all of them, and what they
+  /// send one peer leaves in one batch. A node with nothing else to do wakes for its timers at multiples of it; zero for each at its own time.
+  public var timerSlack: Duration = .zero
+  /// Where the node's latencies are counted; in histograms of its own where `nil`, which take 8 KiB. Nodes of one host may share theirs.
+  public var latencies: NodeLatencies?
   /// How long a request waits for its answer if it does not say.
   public var deadline: Duration = .seconds(10)
 
   /// The defaults.
+  public init() {}
+}
+
+/// How long things took at a node, or at several of one host.
+public final class NodeLatencies: Sendable {
+  /// From a request's turn to its answer.
+  public let answers = LatencyHistogram()
+  /// From a write to its durability.
+  public let syncs = LatencyHistogram()
+
+  /// Nothing recorded.
   public init() {}
 }
 

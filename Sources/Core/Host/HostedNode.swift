@@ -83,8 +83,8 @@ public final class HostedNode<N: Node>: Sendable {
   public var statistics: NodeStatistics { cell.publishedStatistics }
 
   /// How long requests waited for their answers, from the turn in which the node was given them; those without an answer are not counted.
-  public var answerLatency: LatencyHistogram { cell.answerLatency }
+  public var answerLatency: LatencyHistogram { cell.latencies.answers }
 
   /// How long the log took to make writes durable that the node waited for.
-  public var syncLatency: LatencyHistogram { cell.syncLatency }
+  public var syncLatency: LatencyHistogram { cell.latencies.syncs }
 }

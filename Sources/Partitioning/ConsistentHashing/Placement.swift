@@ -43,6 +43,7 @@ public protocol Placement: Sendable {
 extension Placement {
   /// The position of a key, O(length).
   @inlinable
+  @inline(__always)
   public func position(of key: borrowing some KeyBytes & ~Escapable) -> UInt64 {
     let hash = keyHash
     return key.withKeyBytes { hash.position(of: $0) }

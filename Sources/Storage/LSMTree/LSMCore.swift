@@ -97,16 +97,16 @@ final class LSMCore: Sendable {
 
   func sealedCount(_ keyspace: Keyspace) -> Int { keyspace.shape.withLock { $0.sealed.count } }
 
-  func makeMemtable(_ number: UInt64, atLeast bytes: Int) -> Memtable {
-    let capacity = max(options.memtableBytes, bytes + Memtable.overhead)
-    return Memtable(arenas.take(capacity: capacity), number: number, entryLimit: options.memtableEntryLimit)
+  func makeMemtable(_ number: UInt64, atLeast bytes: Int, prefix: [UInt8] = []) -> Memtable {
+    let capacity = max(options.memtableBytes, Memtable.arenaBytes(forEntries: bytes))
+    return Memtable(arenas.take(capacity: capacity), number: number, entryLimit: options.memtableEntryLimit, prefix: prefix)
   }
 
   /// Ends the keyspace's active memtable and begins another with room for `bytes`. Under the commit lock.
   func seal(_ keyspace: Keyspace, _ state: inout CommitState, atLeast bytes: Int = 0) {
     let number = state.nextMemtable
     state.nextMemtable += 1
-    let fresh = makeMemtable(number, atLeast: bytes)
+    let fresh = makeMemtable(number, atLeast: bytes, prefix: keyspace.active.list.commonPrefix())
     let sealed = SealedMemtable(memtable: keyspace.active, firstLog: keyspace.activeFirstLog, throughLog: state.lastLog)
     keyspace.active = fresh
     keyspace.activeFirstLog = 0

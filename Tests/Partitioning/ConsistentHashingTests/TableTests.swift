@@ -13,6 +13,16 @@ import Testing
     #expect(JumpHash.bucket(256, buckets: 1_024) == 520)
   }
 
+  /// Lookups step in integers. With 2^26 buckets one step in a thousand is so near to a whole number that integers alone would be wrong.
+  @Test(.requirement("ConsistentHashing.beyond.2"), arguments: [1, 2, 3, 10, 1_000, 1_024, 65_536, (1 << 20) - 1, 1 << 20, (1 << 26) - 1])
+  func integersGiveThePublishedBuckets(buckets: Int) {
+    let steps = JumpSteps(buckets: buckets, bitsLimit: buckets > 1 << 20 ? 26 : 20)
+    var random = Random(seed: UInt64(buckets))
+    let numbers = (0..<UInt64(10_000 * testDepth)).flatMap { [$0, random.next()] }
+    #expect(numbers.first { steps.bucket($0) != JumpHash.bucket($0, buckets: buckets) } == nil)
+    #expect(JumpSteps(buckets: 1 << 40).bucket(7) == JumpHash.bucket(7, buckets: 1 << 40))
+  }
+
   @Test(.requirement("ConsistentHashing.beyond.2")) func keysMoveOnlyToTheLastBucket() throws {
     let ring = try JumpHash(members: nodes(9))
     let grown = try ring.adding(Member("last"))

@@ -179,8 +179,9 @@ import Testing
     engine.state.withLock { $0.writeError = nil }
     #expect(try client.call("SET", "a", "3") == .ok)
     engine.state.withLock { $0.readError = EngineError(.damaged, "record damaged") }
-    #expect(try client.call("GET", "a") == .error("ERR record damaged"))
-    #expect(try client.call("INCR", "a") == .error("ERR record damaged"))
+    #expect(try client.call("GET", "never read") == .error("ERR record damaged"))
+    #expect(try client.call("INCR", "never read") == .error("ERR record damaged"))
+    #expect(try client.call("GET", "a") == .bulk("3"), "what the cache holds is not read again")
   }
 
   /// Every kind of command runs to the same end when its records are not in memory, once or ever.
@@ -222,23 +223,81 @@ import Testing
     }
   }
 
-  private func keep(_ cache: RecordCache, _ key: String, _ value: String, version: UInt64) {
+  private func keep(_ cache: RecordCache, _ key: String, _ value: String?, version: UInt64) {
     Array(key.utf8).withUnsafeBytes { key in
+      guard let value else { return cache.keep(RecordCache.hash(key), key, nil, expiry: 0, sequence: 1, version: version) }
       Array(value.utf8).withUnsafeBytes { cache.keep(RecordCache.hash(key), key, $0, expiry: 0, sequence: 1, version: version) }
     }
   }
 
-  @Test func aReadThatAWriteOvertookIsNotKept() {
+  private func write(_ cache: RecordCache, _ key: String, _ value: String?, sequence: UInt64) throws -> ReadOutcome? {
+    var known: ReadOutcome?
+    try Array(key.utf8).withUnsafeBytes { key in
+      let change = { (kept: ReadOutcome?) throws(EngineError) -> WriteOutcome in
+        known = kept
+        return WriteOutcome(sequence: sequence, previous: .unknown)
+      }
+      guard let value else { return _ = try cache.write(key, nil, expiry: 0, change) }
+      _ = try Array(value.utf8).withUnsafeBytes { value in try cache.write(key, value, expiry: 0, change) }
+    }
+    return known
+  }
+
+  private func outcome(_ cache: RecordCache, _ key: String) -> ReadOutcome? {
+    Array(key.utf8).withUnsafeBytes { cache.read(RecordCache.hash($0), $0) { _, _ in }.outcome }
+  }
+
+  @Test func aReadThatAWriteOvertookIsNotKept() throws {
     let cache = RecordCache(bytes: 1 << 20)
     let (none, version) = read(cache, "k")
     #expect(none == nil)
-    Array("k".utf8).withUnsafeBytes { cache.forget($0) }
+    #expect(try write(cache, "k", "new", sequence: 2) == nil)
     keep(cache, "k", "old", version: version)
     #expect(read(cache, "k").value == nil)
     keep(cache, "k", "new", version: read(cache, "k").version)
     #expect(read(cache, "k").value == "new")
-    Array("k".utf8).withUnsafeBytes { cache.forget($0) }
+    Array("k".utf8).withUnsafeBytes { cache.suspend($0) }
     #expect(read(cache, "k").value == nil)
+    // Nothing is kept while the write is under way, and nothing that was read before it ended.
+    let during = read(cache, "k").version
+    keep(cache, "k", "old", version: during)
+    #expect(read(cache, "k").value == nil)
+    Array("k".utf8).withUnsafeBytes { cache.resume($0) }
+    keep(cache, "k", "old", version: during)
+    #expect(read(cache, "k").value == nil)
+    keep(cache, "k", "newest", version: read(cache, "k").version)
+    #expect(read(cache, "k").value == "newest")
+  }
+
+  @Test func whatIsKeptFollowsWritesAndTellsWhatWasThere() throws {
+    let cache = RecordCache(bytes: 1 << 20)
+    keep(cache, "k", nil, version: read(cache, "k").version)
+    #expect(outcome(cache, "k") == .absent(asOf: 1))
+    #expect(try write(cache, "k", "a longer value than none", sequence: 2) == .absent(asOf: 1))
+    #expect(read(cache, "k").value == "a longer value than none" && outcome(cache, "k") == .found(expiry: 0, sequence: 2))
+    #expect(try write(cache, "k", "short", sequence: 3) == .found(expiry: 0, sequence: 2))
+    #expect(read(cache, "k").value == "short")
+    #expect(try write(cache, "k", String(repeating: "v", count: RecordCache.maxRecordBytes), sequence: 4) == .found(expiry: 0, sequence: 3))
+    #expect(outcome(cache, "k") == nil, "too long a record is not kept, and neither is the one before it")
+    keep(cache, "k", "again", version: read(cache, "k").version)
+    #expect(try write(cache, "k", nil, sequence: 5) == .found(expiry: 0, sequence: 1))
+    #expect(outcome(cache, "k") == .absent(asOf: 5))
+  }
+
+  @Test func aFailedWriteAndAWriteOfAllForget() throws {
+    let cache = RecordCache(bytes: 1 << 20)
+    keep(cache, "k", "v", version: read(cache, "k").version)
+    #expect(throws: EngineError.self) {
+      try Array("k".utf8).withUnsafeBytes { key in
+        _ = try cache.write(key, nil, expiry: 0) { _ throws(EngineError) in throw EngineError(.failed, "no") }
+      }
+    }
+    #expect(outcome(cache, "k") == nil)
+    keep(cache, "k", "v", version: read(cache, "k").version)
+    let before = read(cache, "other").version
+    cache.writeAll { #expect(outcome(cache, "k") == nil) }
+    keep(cache, "other", "old", version: before)
+    #expect(outcome(cache, "k") == nil && outcome(cache, "other") == nil)
   }
 
   @Test(arguments: [0, 1, 1023, 1024, 1025, 100_000]) func valuesOfEveryLengthReadTheSameTwice(length: Int) throws {

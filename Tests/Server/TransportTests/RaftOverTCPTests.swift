@@ -40,7 +40,8 @@ import struct SystemPackage.FilePath
 
   static func start(_ id: NodeID, in folder: Folder, _ tls: TransportTLS) throws -> Running {
     let member = try Member(id) { $0.tls = tls }
-    let host = Host(name: "member \(id)")
+    // Two of them where their connections are, one on a thread of its own.
+    let host = id == 2 ? Host(name: "member \(id)") : Host(on: member.transport.executor)
     let disk = try RaftDisk(folder.path.appending("n\(id.rawValue)"), cluster: 1)
     var knobs = RaftKnobs()
     knobs.tick = .milliseconds(10)

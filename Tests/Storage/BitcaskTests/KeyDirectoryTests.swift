@@ -121,6 +121,7 @@ import Testing
       var random = Random(seed: seed)
       let directory = KeyDirectory(keepsKeys: true, isRecovering: true)
       var model: [[UInt8]: (sequence: UInt64, location: Location?)] = [:]
+      var offers = OfferBatch()
       for _ in 0..<400 {
         let name = key(random.below(40))
         let sequence = UInt64(random.below(10_000))
@@ -129,10 +130,12 @@ import Testing
         let location = Self.location(random.below(1000))
         name.withUnsafeBytes {
           let entry = DirectoryEntry(location: isDeleted ? location.asDeleted : location, expiry: 0)
-          directory.offer(Self.hash(name), $0, entry, sequence: sequence) { _ in true }
+          offers.add(Self.hash(name), $0, entry, sequence: sequence)
         }
+        if random.chance(1, in: 20) { offers.handOver(to: directory) { _, _ in true } }
         if sequence >= model[name]?.sequence ?? 0 { model[name] = (sequence, isDeleted ? nil : location) }
       }
+      offers.handOver(to: directory) { _, _ in true }
       var visited = 0
       directory.finishRecovery { _ in visited += 1 }
       let living = model.filter { $0.value.location != nil }

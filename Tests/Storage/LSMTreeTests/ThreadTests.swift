@@ -1,4 +1,6 @@
+import StrataBytes
 import StrataDisk
+import StrataFilters
 import StrataJobs
 import StrataNodes
 import StrataRequirements
@@ -158,5 +160,70 @@ import Testing
       try cursor.previous()
     }
     #expect(backward == forward.reversed())
+    // What the index finds is what a search finds, at the latest state and in the past.
+    var random = Random(seed: 9)
+    for number in 0..<600 {
+      let key = bytes("\(number)")
+      key.withUnsafeBytes { key in
+        for sequence in [Trailer.maxSequence, UInt64(random.below(4 * perThread))] {
+          let target = Skiplist.Target(key, .newest(atOrBelow: sequence))
+          let searched = memtable.list.bracket(target).after
+          let expected = searched != 0 && memtable.list.holds(searched, target) ? searched : 0
+          #expect(memtable.list.version(target, hash: FilterHash.hash64(key)) == expected, "key \(number) at \(sequence)")
+        }
+      }
+    }
+  }
+
+  /// Keys with and without the prefix that a list was given come in the order of their bytes.
+  @Test(arguments: 0..<8) func aListGivenAPrefixKeepsTheOrder(seed: Int) throws {
+    var random = Random(seed: UInt64(seed))
+    let prefix = bytes(["", "k", "key:0000", String(repeating: "x", count: 100)][seed % 4])
+    let memtable = Memtable(ArenaPool(arenaBytes: 1 << 20, keeps: 0).take(capacity: 1 << 20), number: 1, entryLimit: .max, prefix: prefix)
+    var splice = Skiplist.Splice()
+    var keys = Set<[UInt8]>()
+    for number in 0..<2000 {
+      var key = Array(prefix.prefix(random.below(prefix.count + 2)))
+      for _ in 0..<random.below(12) { key.append([0, 1, 0x30, 0x6B, 0xFF][random.below(5)]) }
+      keys.insert(key)
+      key.withUnsafeBytes { memtable.insert(key: $0, trailer: Trailer(UInt64(number + 1), .value), value: $0, &splice) }
+    }
+    let cursor = memtable.cursor()
+    var found: [[UInt8]] = []
+    try cursor.first()
+    while cursor.isValid {
+      if found.last != [UInt8](cursor.entry.key) { found.append([UInt8](cursor.entry.key)) }
+      try cursor.next()
+    }
+    let sorted = keys.sorted { $0.lexicographicallyPrecedes($1) }
+    #expect(found == sorted)
+    for key in sorted {
+      try key.withUnsafeBytes { try cursor.seek($0, .newest(atOrBelow: Trailer.maxSequence)) }
+      #expect(cursor.isValid && [UInt8](cursor.entry.key) == key)
+    }
+    let last = sorted.last ?? []
+    let first = sorted.first ?? []
+    #expect(memtable.list.commonPrefix() == Array(zip(first, last).prefix { $0 == $1 }.map(\.0).prefix(Skiplist.maxPrefix)))
+  }
+
+  /// An index that has no room for every key finds all the same, and says nothing of what it left out.
+  @Test func moreKeysThanTheIndexHolds() {
+    let bytesOfArena = 1 << 20
+    let memtable = Memtable(ArenaPool(arenaBytes: bytesOfArena, keeps: 0).take(capacity: bytesOfArena), number: 1, entryLimit: .max)
+    var splice = Skiplist.Splice()
+    let count = bytesOfArena / 128 + 1000
+    for number in 0..<count {
+      // Half of the keys twice: before and after the index is full.
+      let key = bytes("\(number * 7919 % (count * 2 / 3))")
+      key.withUnsafeBytes { memtable.insert(key: $0, trailer: Trailer(UInt64(number + 1), .value), value: $0, &splice) }
+    }
+    for number in 0..<(count * 2 / 3) {
+      bytes("\(number)").withUnsafeBytes { key in
+        let target = Skiplist.Target(key, .newest(atOrBelow: Trailer.maxSequence))
+        let searched = memtable.list.bracket(target).after
+        let expected = searched != 0 && memtable.list.holds(searched, target) ? searched : 0
+        #expect(memtable.list.version(target, hash: FilterHash.hash64(key)) == expected, "key \(number)")
+      }
+    }
   }
 }

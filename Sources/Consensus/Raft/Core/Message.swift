@@ -4,7 +4,8 @@ import StrataNodes
 public struct Message: Hashable, Sendable {
   /// What it is about.
   public enum Kind: UInt8, Hashable, Sendable, CaseIterable {
-    /// Entries behind the place (``logTerm``, ``index``), and how far the leader has committed.
+    /// Entries behind the place (``logTerm``, ``index``), and how far the leader has committed. Without entries, and with 1 for ``hint``, it wants an
+    /// answer only where the log does not hold the place.
     case append = 1
     /// Entries up to ``index`` are durable; or, rejected, the log does not hold (`?`, ``index``) and may agree at (``logTerm``, ``hint``).
     case appendResponse = 2
@@ -17,9 +18,10 @@ public struct Message: Hashable, Sendable {
     case preVote = 5
     /// The answer to that.
     case preVoteResponse = 6
-    /// The leader is there; ``context`` is the round, ``commit`` how far the follower is known to hold what is committed.
+    /// The leader is there; ``context`` is the round, ``commit`` how far the follower is known to hold what is committed. With a place (``logTerm``,
+    /// ``index``), a member whose log ends there and is committed and applied may rest.
     case heartbeat = 7
-    /// The round was heard.
+    /// The round was heard. With a place (``logTerm``, ``index``): and the member rests.
     case heartbeatResponse = 8
     /// The leader's log does not reach back to what the follower needs.
     case snapshot = 9
@@ -68,7 +70,21 @@ public struct Message: Hashable, Sendable {
   /// Entries.
   public var entries: [Entry]
   /// A snapshot.
-  public var snapshot: Snapshot?
+  public var snapshot: Snapshot? {
+    get { box?.snapshot }
+    set { box = newValue.map(Box.init) }
+  }
+  /// Few messages have one, and those without are copied for what a reference costs.
+  private var box: Box?
+
+  private final class Box: Hashable, Sendable {
+    let snapshot: Snapshot
+
+    init(_ snapshot: Snapshot) { self.snapshot = snapshot }
+
+    static func == (a: Box, b: Box) -> Bool { a === b || a.snapshot == b.snapshot }
+    func hash(into hasher: inout Hasher) { hasher.combine(snapshot) }
+  }
 
   /// A message; the core fills in its sender and term.
   public init(
@@ -88,7 +104,7 @@ public struct Message: Hashable, Sendable {
     self.isRejected = isRejected
     self.isTransfer = isTransfer
     self.entries = entries
-    self.snapshot = snapshot
+    box = snapshot.map(Box.init)
   }
 
   /// No term or index in a message may exceed this, so that counting on from one never overflows.

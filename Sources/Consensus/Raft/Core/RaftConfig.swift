@@ -17,6 +17,8 @@ public struct RaftConfig: Hashable, Sendable {
   public var heartbeatTicks = 1
   /// The least number of ticks without a leader before an election; each time a random number below its double is drawn.
   public var electionTicks = 10
+  /// Ticks without anything to do after which a leader lets its group rest; 0 for never. See `RaftCore+Resting.swift` for what that gives up.
+  public var restTicks = 0
   /// How long a tick takes. Only leases look at it.
   public var tick: Duration = .milliseconds(15)
   /// Whether an election is preceded by the question whether it would be won, so that a node that was cut off does not disturb the others.
@@ -46,6 +48,9 @@ public struct RaftConfig: Hashable, Sendable {
   public var proposalForwarding = true
   /// Whether a leader that is no voter any more steps down once that is committed.
   public var stepDownOnRemoval = true
+  /// Whether a commit is told once per ``RaftCore/ready()``, with the entries that follow it where there are some, and not answered where there are
+  /// none: what it tells a follower promises nothing. Otherwise each commit is told at once and answered, as etcd does it.
+  public var combinesCommits = false
   /// Whether the driver reports durability and application itself, in its own time, instead of by `advance`.
   public var asyncStorage = false
   /// Where all random numbers come from. It must differ from one incarnation of the node to the next.
@@ -70,6 +75,7 @@ public struct RaftConfig: Hashable, Sendable {
     try demand(heartbeatTicks > 0, "heartbeatTicks is \(heartbeatTicks); it must be positive")
     try demand(electionTicks > heartbeatTicks, "electionTicks is \(electionTicks); it must exceed heartbeatTicks (\(heartbeatTicks))")
     try demand(electionTicks < 1 << 20, "electionTicks is \(electionTicks); it must stay below \(1 << 20)")
+    try demand(restTicks >= 0, "restTicks is \(restTicks); it cannot be negative")
     try demand(tick > .zero, "tick is \(tick); it must be positive")
     try demand(maxBytesPerMessage >= 0, "maxBytesPerMessage is \(maxBytesPerMessage); it cannot be negative")
     try demand(maxInflightMessages > 0, "maxInflightMessages is \(maxInflightMessages); it must be positive")

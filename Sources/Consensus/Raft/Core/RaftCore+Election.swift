@@ -22,6 +22,7 @@ extension RaftCore {
 
   mutating func campaign(_ kind: Campaign) {
     guard role != .leader, isPromotable else { return }
+    wake()
     // The members may be about to change: under the old ones this node might be elected by the wrong quorum.
     if log.hasConfChange(after: log.applied, upTo: log.committed) { return }
     if kind == .preElection {
@@ -117,6 +118,7 @@ extension RaftCore {
   ///
   /// - Throws: ``RaftError/noLeader`` if this node leads nobody and knows no leader; ``RaftError/confChangeRefused(_:)`` if `target` is no voter.
   public mutating func transferLeadership(to target: NodeID) throws(RaftError) {
+    wake()
     guard role == .leader else {
       guard leader != 0 else { throw .noLeader }
       return send(Message(.transfer, to: leader, context: target.rawValue))
@@ -152,6 +154,7 @@ extension RaftCore {
   public mutating func forgetLeader() {
     guard role != .leader else { return }
     if case .lease = config.readMode { return }
+    wake()
     leader = 0
   }
 }

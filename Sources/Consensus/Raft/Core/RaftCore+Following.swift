@@ -21,11 +21,12 @@ extension RaftCore {
         return fence("entry \(first) is to be overwritten by \(message.from) in term \(term), but \(log.committed) is committed")
       }
       if first <= log.last { statistics.entriesTruncated += log.last - first + 1 }
-      log.replaceSuffix(with: message.entries[conflict...])
+      log.replaceSuffix(with: conflict == 0 ? message.entries : Array(message.entries[conflict...]))
     }
     // Behind the last entry of this message the log may hold what another leader left: only what the message covers is known to be committed.
     let covered = message.index + UInt64(message.entries.count)
     log.commit(to: min(message.commit, covered))
+    if message.entries.isEmpty, message.hint == 1 { return }
     acknowledge(covered, to: message.from)
   }
 
@@ -36,7 +37,9 @@ extension RaftCore {
 
   mutating func handleHeartbeat(_ message: Message) {
     if message.commit <= log.last { log.commit(to: message.commit) }
-    send(Message(.heartbeatResponse, to: message.from, context: message.context))
+    // A heartbeat that offers nothing wakes who rests.
+    let place = rest(message) ? log.lastPlace : LogPlace(term: 0, index: 0)
+    send(Message(.heartbeatResponse, to: message.from, logTerm: place.term, index: place.index, context: message.context))
   }
 
   mutating func handleSnapshot(_ message: Message) {

@@ -27,8 +27,9 @@ extension RaftCore {
     return try propose([Entry(kind: .confChange, payload: change.encoded)])
   }
 
-  private mutating func propose(_ entries: [Entry]) throws(RaftError) -> LogIndex? {
+  private mutating func propose(_ entries: consuming [Entry]) throws(RaftError) -> LogIndex? {
     guard fault == nil, survey == nil else { throw .noLeader }
+    wake()
     if role == .leader { return try proposeAsLeader(entries) }
     guard leader != 0 else {
       statistics.proposalsWithoutLeader += 1
@@ -53,20 +54,22 @@ extension RaftCore {
     return .proposalDropped(reason)
   }
 
-  private mutating func proposeAsLeader(_ entries: [Entry]) throws(RaftError) -> LogIndex {
+  private mutating func proposeAsLeader(_ entries: consuming [Entry]) throws(RaftError) -> LogIndex {
     guard members.place(of: id) != nil else { throw drop(.removed) }
     guard transferee == 0 else { throw drop(.transferring) }
     var size = 0
-    for entry in entries { size += entry.payload.count }
+    for place in entries.indices { size += entries[place].payload.count }
     // Whatever fits nothing else still fits an empty queue.
     if uncommittedBytes > 0, uncommittedBytes + size > config.maxUncommittedBytes { throw drop(.backpressure) }
     var confChanges = 0
-    for entry in entries where entry.kind == .confChange {
-      confChanges += 1
-      if let why = refusal(of: entry, nth: confChanges) { throw .confChangeRefused(why) }
-    }
     let first = log.last + 1
-    for (offset, entry) in entries.enumerated() where entry.kind == .confChange { pendingConfIndex = first + UInt64(offset) }
+    var pending = pendingConfIndex
+    for place in entries.indices where entries[place].kind == .confChange {
+      confChanges += 1
+      if let why = refusal(of: entries[place], nth: confChanges) { throw .confChangeRefused(why) }
+      pending = first + UInt64(place)
+    }
+    pendingConfIndex = pending
     statistics.proposals += UInt64(entries.count)
     appendOwn(entries)
     broadcastAppend()
@@ -120,7 +123,7 @@ extension RaftCore {
     }
     guard !conf.voters.isEmpty else { return }
     // With fewer voters more may be committed.
-    if commitByCounting() {
+    if commitByCounting(), !config.combinesCommits {
       broadcastAppend()
     } else {
       // Whoever is new is asked where its log ends.

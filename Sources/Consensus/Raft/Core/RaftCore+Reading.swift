@@ -8,6 +8,7 @@ extension RaftCore {
   /// - Throws: ``RaftError/noLeader`` if nobody is known to lead; ``RaftError/proposalDropped(_:)`` if too many reads wait.
   public mutating func readIndex(_ context: UInt64) throws(RaftError) {
     guard fault == nil, survey == nil else { throw .noLeader }
+    wake()
     if reads.count >= config.maxPendingReads { throw .proposalDropped(.backpressure) }
     if role == .leader { return read(ReadQueue.Read(from: id, context: context, index: 0, round: 0)) }
     guard leader != 0 else { throw .noLeader }

@@ -23,6 +23,7 @@ extension RaftCore {
   public mutating func ready() -> Ready {
     // All reads since the last time share one round.
     if reads.needsRound { broadcastHeartbeat() }
+    if config.combinesCommits { tellCommits() }
     var result = Ready(messages: [], readStates: [])
     if softState != announcedSoftState {
       announcedSoftState = softState

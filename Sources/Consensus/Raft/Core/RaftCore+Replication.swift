@@ -3,16 +3,15 @@ import StrataNodes
 // The leader's side of the log.
 extension RaftCore {
   /// Adds entries of this leader's term to its own log. They count when they are durable here.
-  mutating func appendOwn(_ entries: [Entry]) {
-    var own = entries
+  mutating func appendOwn(_ entries: consuming [Entry]) {
     var index = log.last
-    for place in own.indices {
+    for place in entries.indices {
       index += 1
-      own[place].term = term
-      own[place].index = index
-      uncommittedBytes += own[place].payload.count
+      entries[place].term = term
+      entries[place].index = index
+      uncommittedBytes += entries[place].payload.count
     }
-    log.append(own)
+    log.append(entries)
     guard members.place(of: id) != nil else { return }
     if config.flaw == .countsOwnUndurable {
       acknowledgeOwn(log.last)
@@ -45,8 +44,7 @@ extension RaftCore {
   private mutating func noteCommitted(upTo index: LogIndex) {
     statistics.entriesCommitted += index - log.committed
     // Entries of earlier terms were never counted here, so the sum may be more than was added.
-    for place in (log.committed + 1)...index where place > log.base.index { uncommittedBytes -= log[place].payload.count }
-    uncommittedBytes = max(0, uncommittedBytes)
+    uncommittedBytes = max(0, uncommittedBytes - log.payloadBytes(after: log.committed, upTo: index))
   }
 
   // MARK: Sending
@@ -56,22 +54,36 @@ extension RaftCore {
     for place in members.ids.indices where members.ids[place] != id { sendAppend(at: place, evenIfEmpty: true) }
   }
 
-  /// Sends one append, or a snapshot where the log does not reach back. Says whether anything was sent.
+  /// Sends one append, or a snapshot where the log does not reach back. Says whether anything was sent. Where it `isNews`, and there are no entries,
+  /// no answer is asked for.
   @discardableResult
-  mutating func sendAppend(at place: Int, evenIfEmpty: Bool) -> Bool {
-    let progress = members.progress[place]
-    guard !progress.isPaused else { return false }
-    guard let previous = log.term(at: progress.next - 1) else { return sendSnapshot(at: place) }
-    if progress.next > log.last, !evenIfEmpty { return false }
-    let entries = log.slice(from: progress.next, to: log.last, maxBytes: config.maxBytesPerMessage)
+  mutating func sendAppend(at place: Int, evenIfEmpty: Bool, isNews: Bool = false) -> Bool {
+    guard !members.progress[place].isPaused else { return false }
+    // The window of a member is copied if the member's progress is held while it changes.
+    let next = members.progress[place].next
+    guard let previous = log.term(at: next - 1) else { return sendSnapshot(at: place) }
+    if next > log.last, !evenIfEmpty { return false }
+    let entries = log.slice(from: next, to: log.last, maxBytes: config.maxBytesPerMessage)
     if entries.isEmpty, !evenIfEmpty { return false }
-    var bytes = 0
-    for entry in entries { bytes += entry.payload.count + Entry.overhead }
+    let count = entries.count
+    let bytes = log.payloadBytes(after: next - 1, upTo: next - 1 + UInt64(count)) + count * Entry.overhead
     send(
-      Message(.append, to: members.ids[place], logTerm: previous, index: progress.next - 1, commit: log.committed, entries: entries))
-    statistics.entriesSent += UInt64(entries.count)
-    members.progress[place].sent(upTo: progress.next - 1 + UInt64(entries.count), count: entries.count, bytes: bytes)
+      Message(
+        .append, to: members.ids[place], logTerm: previous, index: next - 1, commit: log.committed,
+        hint: isNews && entries.isEmpty ? 1 : 0, entries: entries))
+    members.progress[place].toldCommit = log.committed
+    statistics.entriesSent += UInt64(count)
+    members.progress[place].sent(upTo: next - 1 + UInt64(count), count: count, bytes: bytes)
     return true
+  }
+
+  /// Tells the members of what was committed since they were last told, with the entries they lack.
+  mutating func tellCommits() {
+    guard role == .leader else { return }
+    for place in members.ids.indices where members.ids[place] != id {
+      guard members.progress[place].state == .replicate, members.progress[place].toldCommit < log.committed else { continue }
+      sendAppend(at: place, evenIfEmpty: true, isNews: true)
+    }
   }
 
   private mutating func sendSnapshot(at place: Int) -> Bool {
@@ -86,6 +98,8 @@ extension RaftCore {
   /// Asks every other member whether it still follows, under a new round.
   mutating func broadcastHeartbeat() {
     let round = reads.beginRound(at: now)
+    let rest = restingPlace
+    if rest == nil { offeredRound = 0 } else if offeredRound == 0 { offeredRound = round }
     for place in members.ids.indices {
       let progress = members.progress[place]
       if members.ids[place] == id {
@@ -93,10 +107,13 @@ extension RaftCore {
       } else {
         // No more than it is known to hold: it may have lost the rest of what this leader has.
         let known = config.flaw == .tellsWholeCommit ? log.committed : min(progress.match, log.committed)
-        send(Message(.heartbeat, to: members.ids[place], commit: known, context: round))
+        send(
+          Message(
+            .heartbeat, to: members.ids[place], logTerm: rest?.term ?? 0, index: rest?.index ?? 0, commit: known, context: round))
       }
     }
     confirmReads()
+    if rest != nil, members.ids.count == 1 { restIfAllDo() }
   }
 
   // MARK: Answers
@@ -119,7 +136,8 @@ extension RaftCore {
       }
     case .replicate: members.progress[place].inflights.free(upTo: message.index)
     }
-    if commitByCounting() {
+    let hasCommitted = commitByCounting()
+    if hasCommitted, !config.combinesCommits {
       broadcastAppend()
     } else if wasPaused, message.from != id {
       // It may have missed commit marks while nothing could be sent.
@@ -149,6 +167,7 @@ extension RaftCore {
     // Whatever it never answered may be lost: let one more message through.
     if members.progress[place].state == .replicate, members.progress[place].inflights.isFull { members.progress[place].inflights.freeFirst() }
     if members.progress[place].match < log.last { sendAppend(at: place, evenIfEmpty: true) }
+    noteRest(message, at: place)
     guard message.context > members.progress[place].round, message.context <= reads.round else { return }
     members.progress[place].round = message.context
     reads.answered(at: now)

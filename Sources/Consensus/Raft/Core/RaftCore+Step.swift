@@ -12,6 +12,7 @@ extension RaftCore {
     if message.to != id { throw reject(.wrongAddressee) }
     if message.from == 0 { throw reject(.noSender) }
     if let defect = message.defect { throw reject(defect) }
+    if !Self.leavesAtRest(message) { wake() }
     switch message.kind {
     case .repair: return answerRepair(message)
     case .repairResponse: return countSurvey(message)

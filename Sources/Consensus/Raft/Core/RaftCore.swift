@@ -36,6 +36,12 @@ public struct RaftCore: Sendable {
   var electionElapsed = 0
   var heartbeatElapsed = 0
   var electionTimeout = 0
+  /// Whether the group rests: time means nothing to this node until something comes.
+  public internal(set) var isResting = false
+  /// A leader's ticks since there was something to do.
+  var idleTicks = 0
+  /// The round of heartbeats that first offered the members to rest; nothing where zero.
+  var offeredRound: UInt64 = 0
   /// Ticks since the node came up, up to the first election timeout.
   var ticksAlive = 0
   /// Names this life of the node in what it asks others, so that no answer to an earlier life counts.
@@ -119,7 +125,7 @@ public struct RaftCore: Sendable {
 
   /// Time has passed: one tick.
   public mutating func tick() {
-    guard fault == nil else { return }
+    guard fault == nil, !isResting else { return }
     if ticksAlive < config.electionTicks { ticksAlive += 1 }
     electionElapsed += 1
     if survey != nil {
@@ -137,6 +143,7 @@ public struct RaftCore: Sendable {
       return
     }
     heartbeatElapsed += 1
+    idleTicks += 1
     members.ageSnapshots(limit: config.snapshotTicks)
     if electionElapsed >= config.electionTicks {
       electionElapsed = 0
@@ -168,6 +175,7 @@ public struct RaftCore: Sendable {
       vote = 0
     }
     leader = 0
+    wake()
     electionElapsed = 0
     heartbeatElapsed = 0
     drawElectionTimeout()
@@ -221,13 +229,12 @@ public struct RaftCore: Sendable {
 
   // MARK: Sending
 
-  mutating func send(_ message: Message) { messages.append(stamped(message)) }
+  mutating func send(_ message: consuming Message) { messages.append(stamped(message)) }
 
   /// Sends what promises something: it leaves when everything the node has decided so far is durable.
-  mutating func sendAfterPersist(_ message: Message) { messagesAfterPersist.append(stamped(message)) }
+  mutating func sendAfterPersist(_ message: consuming Message) { messagesAfterPersist.append(stamped(message)) }
 
-  private func stamped(_ message: Message) -> Message {
-    var message = message
+  private func stamped(_ message: consuming Message) -> Message {
     message.from = id
     switch message.kind {
     case .propose, .readIndex, .transfer, .repair: break

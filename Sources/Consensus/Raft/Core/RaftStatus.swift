@@ -88,6 +88,8 @@ public struct RaftStatistics: Hashable, Sendable {
   public internal(set) var leaseReads: UInt64 = 0
   /// Changes of members that were impossible when they were applied.
   public internal(set) var confChangesIgnored: UInt64 = 0
+  /// How often it let its group rest as leader.
+  public internal(set) var rests: UInt64 = 0
   /// How often it became whole again after a loss of records.
   public internal(set) var repairs: UInt64 = 0
 

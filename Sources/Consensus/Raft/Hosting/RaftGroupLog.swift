@@ -35,6 +35,8 @@ public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
   private let state = Monitor(State())
   /// Bytes of payload in one unit of the log; what is more goes into the next.
   private static var unitBytes: Int { 16 << 20 }
+  /// About what the log keeps of a unit beside its payload.
+  private static var recordBytes: Int { 64 }
 
   init(_ disk: RaftDisk, _ group: UInt64, _ whenSnapshotDurable: (@Sendable (Snapshot) -> Void)?) {
     self.disk = disk
@@ -174,7 +176,10 @@ public final class RaftGroupLog<Machine: RaftStateMachine>: NodeLog {
   }
 
   private func submit(_ unit: inout LogUnit) throws(RaftStorageError) -> SequenceNumber {
-    defer { unit = LogUnit() }
+    defer {
+      disk.wrote(unit.bytes + Self.recordBytes)
+      unit = LogUnit()
+    }
     return try disk.storage.submit(unit.records, of: group)
   }
 

@@ -20,6 +20,10 @@ struct RaftLog {
   private(set) var snapshotIsHanded = false
   /// Bytes of payload in memory.
   private(set) var bytes: Int
+  /// The entries that came last, as they came: the disk, every follower and the state machine mostly want just these, and are given the same array.
+  private var recent: [Entry] = []
+  /// What they cost in a message.
+  private var recentBytes = 0
 
   init(base: LogPlace, entries: [Entry], committed: LogIndex, applied: LogIndex) {
     self.base = base
@@ -54,6 +58,7 @@ struct RaftLog {
   /// Entries from `from` up to and with `to`, as many as fit into `maxBytes`, at least one if there is any.
   func slice(from: LogIndex, to: LogIndex, maxBytes: Int) -> [Entry] {
     guard from > base.index, from <= min(to, last) else { return [] }
+    if recentBytes <= maxBytes, isRecent(from: from, to: min(to, last)) { return recent }
     let start = Int(from - base.index - 1)
     let end = Int(min(to, last) - base.index)
     var size = 0
@@ -77,21 +82,35 @@ struct RaftLog {
 
   /// Adds entries behind the last.
   mutating func append(_ new: [Entry]) {
-    for entry in new { bytes += entry.payload.count }
     entries.append(contentsOf: new)
+    bytes += remember(new)
+  }
+
+  private func isRecent(from: LogIndex, to: LogIndex) -> Bool {
+    recent.first?.index == from && recent.count == Int(to - from) + 1
+  }
+
+  /// Notes what came last; says how many bytes of payload there are in it.
+  private mutating func remember(_ new: [Entry]) -> Int {
+    var size = 0
+    for place in new.indices { size += new[place].payload.count }
+    recent = new
+    recentBytes = size + new.count * Entry.overhead
+    return size
   }
 
   /// Replaces everything from `new[0]` on.
   ///
   /// `new` must continue the log, and nothing committed may be replaced: to do so would be to lose what was promised.
-  mutating func replaceSuffix(with new: ArraySlice<Entry>) {
+  mutating func replaceSuffix(with new: [Entry]) {
     guard let start = new.first?.index else { return }
     precondition(start <= last + 1 && start > base.index, "an entry would leave a gap in the log")
     let kept = Int(start - base.index - 1)
-    for entry in entries[kept...] { bytes -= entry.payload.count }
-    entries.removeSubrange(kept...)
-    entries.append(contentsOf: new)
-    for entry in new { bytes += entry.payload.count }
+    if kept < entries.count {
+      for entry in entries[kept...] { bytes -= entry.payload.count }
+      entries.removeSubrange(kept...)
+    }
+    append(new)
     stable = min(stable, start - 1)
     handed = min(handed, start - 1)
   }
@@ -114,6 +133,13 @@ struct RaftLog {
     return index == base.index ? base : LogPlace(term: 0, index: index)
   }
 
+  /// Bytes of payload behind `from`, up to and with `to`.
+  func payloadBytes(after from: LogIndex, upTo to: LogIndex) -> Int {
+    var size = 0
+    for place in Int(max(from, base.index) - base.index)..<Int(max(to, from, base.index) - base.index) { size += entries[place].payload.count }
+    return size
+  }
+
   // MARK: Marks
 
   mutating func commit(to index: LogIndex) { committed = max(committed, min(index, last)) }
@@ -122,6 +148,7 @@ struct RaftLog {
   mutating func takeUnstable() -> [Entry] {
     guard handed < last else { return [] }
     defer { handed = last }
+    if isRecent(from: handed + 1, to: last) { return recent }
     return Array(entries[Int(max(handed, base.index) - base.index)...])
   }
 
@@ -166,6 +193,7 @@ struct RaftLog {
   mutating func restore(_ new: Snapshot) {
     base = new.place
     entries.removeAll()
+    recent = []
     bytes = 0
     committed = new.index
     stable = new.index

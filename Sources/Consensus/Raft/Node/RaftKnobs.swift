@@ -8,6 +8,9 @@ public struct RaftKnobs: NodeKnobs, Hashable {
   public var heartbeatTicks = 1
   /// The least number of ticks without a leader before an election.
   public var electionTicks = 10
+  /// Ticks without anything to do after which a group rests: no timer, no message and no work until something is asked of it. That its leader is gone
+  /// then shows when somebody asks, so it is for hosts of many groups; 0 for never.
+  public var restTicks = 0
   /// Whether elections are preceded by a question.
   public var preVote = true
   /// Whether leaders check that they are heard.
@@ -22,6 +25,10 @@ public struct RaftKnobs: NodeKnobs, Hashable {
   public var compactEntries = 100_000
   /// Bytes of entries in memory that make a new snapshot worth while.
   public var compactBytes = 64 << 20
+  /// Bytes of state one snapshot may hold; it travels in one message, so the transport's bound on frames has to be above it. A larger state belongs
+  /// into files that the snapshot names. A machine beyond it is not snapshotted; its log then grows to four times ``compactBytes``, from where on
+  /// commands are refused.
+  public var maxSnapshotBytes = 48 << 20
   /// Entries kept behind a snapshot for members that are a little behind.
   public var keptEntries = 10_000
   /// Ticks without an answer after which a request is repeated.
@@ -55,6 +62,7 @@ public struct RaftKnobs: NodeKnobs, Hashable {
     keptEntries = [0, 3, 20][random.below(3)]
     repeatTicks = [5, 20, 60][random.below(3)]
     sessionLifetime = [10, 100, 1 << 20][random.below(3)]
+    restTicks = [0, 0, 4, 12][random.below(4)]
   }
 
   func config(id: NodeID, seed: UInt64) -> RaftConfig {
@@ -63,11 +71,13 @@ public struct RaftKnobs: NodeKnobs, Hashable {
     config.heartbeatTicks = heartbeatTicks
     config.electionTicks = electionTicks
     config.preVote = preVote
+    config.restTicks = restTicks
     config.checkQuorum = checkQuorum
     config.readMode = readMode
     config.maxBytesPerMessage = maxBytesPerMessage
     config.maxInflightMessages = maxInflightMessages
     config.asyncStorage = true
+    config.combinesCommits = true
     config.flaw = flaw
     return config
   }

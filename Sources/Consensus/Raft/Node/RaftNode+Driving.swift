@@ -21,6 +21,7 @@ extension RaftNode {
     out.sometimes("raft: a snapshot was taken over", core.statistics.snapshotsReceived > 0)
     out.sometimes("raft: entries were cut off", core.statistics.entriesTruncated > 0)
     out.sometimes("raft: a read under a lease", core.statistics.leaseReads > 0)
+    out.sometimes("raft: a group rested", core.statistics.rests > 0)
   }
 
   private mutating func store(_ append: StorageAppend, _ out: inout Effects<RaftNode>) {
@@ -31,10 +32,13 @@ extension RaftNode {
     if let snapshot = append.snapshot { records.append(.snapshot(base: snapshot.place, snapshot)) }
     if !append.entries.isEmpty { records.append(.entries(append.entries)) }
     if let state = append.hardState { records.append(.hardState(state)) }
-    if records.isEmpty {
-      // What was decided before may still be on its way to the disk.
+    guard append.mustSync || (needsCheckpoint && !records.isEmpty) else {
+      // A commit mark may be lost; it is written with whatever comes next. An answer to what brings no more than that promises what was decided
+      // before, which may still be on its way to the disk.
       if let last = writes.indices.last { writes[last].responses += append.responses } else { deliver(append.responses, &out) }
-      return
+      guard !records.isEmpty else { return }
+      lastTicket += 1
+      return out.persist(records, Ticket(lastTicket), .buffered)
     }
     lastTicket += 1
     writes.append(Write(ticket: lastTicket, responses: append.responses))
@@ -42,10 +46,7 @@ extension RaftNode {
       needsCheckpoint = false
       out.checkpoint(everything, Ticket(lastTicket))
     } else {
-      // A commit mark alone may be lost; it is written with whatever comes next.
-      let waits = append.mustSync || !append.responses.isEmpty
-      if !waits { writes.removeLast() }
-      out.persist(records, Ticket(lastTicket), waits ? .sync : .buffered)
+      out.persist(records, Ticket(lastTicket), .sync)
     }
   }
 
@@ -80,7 +81,14 @@ extension RaftNode {
     guard applied > base, applied == machine.applied else { return }
     let isLong = Int(clamping: applied - base) >= knobs.compactEntries + knobs.keptEntries
     guard isLong || core.log.bytes >= knobs.compactBytes, !needsCheckpoint, checkpointTicket == nil, core.survey == nil else { return }
+    // What did not fit is not asked for again before much has changed.
+    if let oversized, Int(clamping: applied - oversized.at) < knobs.compactEntries { return }
     guard let term = core.log.term(at: applied), let state = machine.snapshot() else { return }
+    guard state.count <= knobs.maxSnapshotBytes else {
+      oversized = (state.count, applied)
+      return
+    }
+    oversized = nil
     // Where the log is long in bytes rather than in entries, half of it is tail enough.
     let kept = isLong ? UInt64(knobs.keptEntries) : min(UInt64(knobs.keptEntries), (applied - base) / 2)
     core.offerSnapshot(

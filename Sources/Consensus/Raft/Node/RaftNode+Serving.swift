@@ -8,6 +8,13 @@ extension RaftNode {
       guard bytes.count <= core.config.maxEntryBytes - ReplicatedMachine<Machine>.commandOverhead else {
         return out.reply(client, .refused("the command has \(bytes.count) bytes; at most \(core.config.maxEntryBytes) fit an entry"))
       }
+      if let oversized, core.log.bytes >= 4 * knobs.compactBytes {
+        return out.reply(
+          client,
+          .refused(
+            "the machine's state of \(oversized.bytes) bytes exceeds maxSnapshotBytes (\(knobs.maxSnapshotBytes)), and its log has grown to "
+              + "\(core.log.bytes): restart the members with a greater limit, or keep the state in files"))
+      }
       guard hasRoom(&out, client) else { return }
       openBytes += bytes.count
       waiting.append(OpenCommands.Command(client: client, bytes: bytes, asked: 0))

@@ -78,6 +78,10 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
   var freshAsOf: Instant?
   /// Ticks in this life.
   var ticks: UInt64 = 0
+  /// Bytes of a state that was too large for a snapshot, and how far the machine was then; nothing once one has fitted.
+  var oversized: (bytes: Int, at: LogIndex)?
+  /// Whether the next tick is on its way.
+  var isTicking = true
   var writes: [Write] = []
   var lastTicket: UInt64 = 0
   var needsCheckpoint: Bool
@@ -166,7 +170,7 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
     switch input {
     case .message(let from, let message): if message.from == from { try? core.step(message) }
     case .timer(.tick):
-      out.setTimer(.tick, after: knobs.tick)
+      isTicking = false
       core.tick()
       repeatWhatIsOld()
     case .persisted(let ticket):
@@ -189,5 +193,11 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
     drain(&out)
     // A session may have been opened, or numbers used up; and one message takes only so much.
     while proposeWaiting() { drain(&out) }
+    guard !isTicking, needsTicks else { return }
+    isTicking = true
+    out.setTimer(.tick, after: knobs.tick)
   }
+
+  /// Whether time matters: the group does not rest, or something has to be asked for again if no answer comes.
+  private var needsTicks: Bool { !core.isResting || !waiting.isEmpty || open.count > 0 || questions.count > 0 }
 }

@@ -26,8 +26,12 @@ public struct Progress: Hashable, Sendable {
   var isProbing = false
   /// Ticks since a snapshot was sent.
   var snapshotAge = 0
+  /// The greatest commit mark it was sent by an append.
+  var toldCommit: LogIndex = 0
   /// The greatest round of heartbeats it has answered.
   var round: UInt64 = 0
+  /// The greatest round of heartbeats in whose answer it said that it rests.
+  var restedRound: UInt64 = 0
   var inflights: Inflights
 
   init(next: LogIndex, isLearner: Bool, isActive: Bool, inflights: Inflights) {

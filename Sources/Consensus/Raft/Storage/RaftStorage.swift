@@ -29,35 +29,56 @@ public struct StoredGroup: Hashable, Sendable {
 ///
 /// Whatever several groups write at once shares one write and one sync. What was submitted is durable in the order of submission. The log's
 /// beginning is given up as far as no group needs it; a group that has written nothing for long, and would hold it back, is written anew at its end
-/// (``pinning(before:)`` and ``rewrite(_:as:)``), as TiKV's raft-engine does.
+/// (``carryGroups(idleSince:)``).
 ///
 /// Safe from any thread; the calls of one group must follow each other.
 public final class RaftStorage: Sendable {
   /// Where something that is needed lies in the log.
-  private struct Needed {
+  struct Needed: Hashable {
+    /// A record of entries: where it lies, and the indexes in it.
+    struct Entries: Hashable {
+      var sequence: SequenceNumber
+      var first: LogIndex
+      var last: LogIndex
+    }
+
     var hardState: SequenceNumber?
     var mark: SequenceNumber?
-    /// Records of entries with the last index of each, in order.
-    var entries: [(sequence: SequenceNumber, last: LogIndex)] = []
+    /// In order.
+    var entries: [Entries] = []
 
     mutating func note(_ record: RaftRecord, at sequence: SequenceNumber) {
       switch record {
       case .hardState: hardState = sequence
-      case .entries(let new): if let last = new.last { entries.append((sequence, last.index)) }
+      case .entries(let new):
+        guard let first = new.first?.index, let last = new.last?.index else { return }
+        // What begins at or behind them is replaced, whether by others or by the same again.
+        entries.removeAll { $0.first >= first }
+        entries.append(Entries(sequence: sequence, first: first, last: last))
       case .mark(let base, _, _, let replacesLog):
         mark = sequence
         entries.removeAll { replacesLog || $0.last <= base.index }
       }
     }
 
+    var sequences: [SequenceNumber] { [hardState, mark].compactMap { $0 } + entries.map(\.sequence) }
     var first: SequenceNumber? { [hardState, mark, entries.first?.sequence].compactMap { $0 }.min() }
+    var last: SequenceNumber? { [hardState, mark, entries.last?.sequence].compactMap { $0 }.max() }
+
+    /// The same records at other places.
+    func moved(_ places: [SequenceNumber: SequenceNumber]) -> Needed {
+      func place(_ old: SequenceNumber) -> SequenceNumber { places[old] ?? old }
+      return Needed(
+        hardState: hardState.map(place), mark: mark.map(place),
+        entries: entries.map { Entries(sequence: place($0.sequence), first: $0.first, last: $0.last) })
+    }
   }
 
-  private let log: WriteAheadLog
+  let log: WriteAheadLog
   private let directory: FilePath
   private let fileSystem: any FileSystem
   private let cluster: UInt64
-  private let needed: Monitor<[UInt64: Needed]>
+  let needed: Monitor<[UInt64: Needed]>
 
   /// Opens the storage in `directory`, creating it where missing, and gives what it holds of every group.
   ///
@@ -233,10 +254,11 @@ public final class RaftStorage: Sendable {
     needed.withLock { groups in groups.filter { ($0.value.first ?? .max) < sequence }.keys.sorted() }
   }
 
-  /// Writes all that a group needs anew at the log's end, in one unit, so that it holds back nothing. Durable on return.
+  /// Writes all of a group anew at the log's end, in one unit, from what is known of it. Durable on return. For tools; ``carryGroups(idleSince:)``
+  /// moves what the log holds.
   ///
   /// - Throws: ``RaftStorageError/log(_:)``; the group's older records then still stand.
-  public func rewrite(_ group: UInt64, as state: StoredGroup) throws(RaftStorageError) {
+  package func rewrite(_ group: UInt64, as state: StoredGroup) throws(RaftStorageError) {
     var records: [RaftRecord] = [
       .mark(base: state.base, snapshot: state.snapshot ?? state.base, confState: state.confState, replacesLog: true)
     ]

@@ -59,8 +59,9 @@ final class Outbox {
   }
 }
 
-/// The host's thread: waits until a cell has something to do or a time has come, gives the cells their turns, then hands the frames over.
-// `monitor` and the atomics are shared and guard themselves; all else is touched by the one thread in `run`.
+/// The host's thread: waits until a cell has something to do or a time has come, gives the cells their turns, then hands the frames over. The thread
+/// is its own, in ``run()``, or an executor's, which calls ``turn()``.
+// `monitor`, `finished` and the atomics are shared and guard themselves; all else is touched by the one thread.
 final class HostLoop: @unchecked Sendable {
   private struct State {
     var ready: [HostCell] = []
@@ -70,11 +71,15 @@ final class HostLoop: @unchecked Sendable {
   }
 
   private let monitor = Monitor(State())
+  private let executor: (any HostExecutor)?
+  private let finished = Monitor(false)
   private let thread = Atomic<UInt>(0)
   private var wakes = WakeUpHeap<HostCell>()
   private var cells: [ObjectIdentifier: HostCell] = [:]
   private var outboxes: [ObjectIdentifier: Outbox] = [:]
   private var counts = HostStatistics()
+
+  init(on executor: (any HostExecutor)? = nil) { self.executor = executor }
 
   /// Gives `cell` a turn soon. Says whether there will be one: not after ``stop()``.
   func schedule(_ cell: HostCell) -> Bool {
@@ -84,15 +89,24 @@ final class HostLoop: @unchecked Sendable {
       defer { state.isAsleep = false }
       return (true, state.isAsleep)
     }
-    if mustWake { monitor.signal() }
+    if mustWake { wake() }
     return isTaken
   }
 
   /// Ends every cell and then the thread.
   func stop() {
-    monitor.withLock { $0.isStopping = true }
-    monitor.broadcast()
+    let isNews = monitor.withLock { state in
+      defer { (state.isStopping, state.isAsleep) = (true, false) }
+      return !state.isStopping
+    }
+    // An executor may be gone by the time somebody says so again.
+    if isNews { wake() }
   }
+
+  private func wake() { if let executor { executor.wake() } else { monitor.broadcast() } }
+
+  /// Waits until an executor's thread has ended every cell.
+  func waitUntilFinished() { _ = finished.wait(until: { $0 ? true : nil }) }
 
   var statistics: HostStatistics { monitor.withLock { $0.statistics } }
 
@@ -111,23 +125,54 @@ final class HostLoop: @unchecked Sendable {
 
   func run() {
     thread.store(Self.currentThread(), ordering: .relaxed)
-    while let ready = next() {
-      let start = MonotonicClock.now()
-      var served = ready
-      for cell in ready { give(cell) }
-      while let first = wakes.first, first.at <= start, let entry = wakes.removeFirst() {
-        guard entry.element.queuedFor == entry.at else { continue }
-        entry.element.queuedFor = .max
-        give(entry.element)
-        served.append(entry.element)
-      }
-      for outbox in outboxes.values where !outbox.isEmpty { counts.batchesSent += UInt64(outbox.flush()) }
-      for cell in served { cell.answer() }
-      publish(since: start)
+    while let ready = next() { serve(ready) }
+    finish()
+  }
+
+  /// Does what there is to do, on an executor's thread; `nil` once everything has ended, else when it wants to be called again at the latest.
+  func turn() -> UInt64? {
+    thread.store(Self.currentThread(), ordering: .relaxed)
+    let deadline = wakes.first?.at ?? .max
+    let ready = monitor.withLock { state -> [HostCell]? in
+      if state.ready.isEmpty, state.isStopping { return nil }
+      var ready: [HostCell] = []
+      swap(&ready, &state.ready)
+      return ready
     }
+    guard let ready else {
+      finish()
+      return nil
+    }
+    if !ready.isEmpty || MonotonicClock.now() >= deadline { serve(ready) }
+    let next = wakes.first?.at ?? .max
+    return monitor.withLock { state in
+      state.isAsleep = state.ready.isEmpty && !state.isStopping
+      return state.isAsleep ? next : 0
+    }
+  }
+
+  /// Gives their turns to cells that have something to do and to those whose time has come.
+  private func serve(_ ready: [HostCell]) {
+    let start = MonotonicClock.now()
+    var served = ready
+    for cell in ready { give(cell) }
+    while let first = wakes.first, first.at <= start, let entry = wakes.removeFirst() {
+      guard entry.element.queuedFor == entry.at else { continue }
+      entry.element.queuedFor = .max
+      give(entry.element)
+      served.append(entry.element)
+    }
+    for outbox in outboxes.values where !outbox.isEmpty { counts.batchesSent += UInt64(outbox.flush()) }
+    for cell in served { cell.answer() }
+    publish(since: start)
+  }
+
+  private func finish() {
     for cell in cells.values { cell.end(.stopped, self) }
     for outbox in outboxes.values where !outbox.isEmpty { _ = outbox.flush() }
     outboxes = [:]
+    finished.withLock { $0 = true }
+    finished.broadcast()
   }
 
   private func give(_ cell: HostCell) {

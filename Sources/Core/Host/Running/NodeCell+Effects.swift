@@ -64,7 +64,7 @@ extension NodeCell {
     if let error { return logFailed(error, now) }
     while let flight = flights.first, flight.number <= number, ended == nil {
       flights.removeFirst()
-      syncLatency.record(nanoseconds: MonotonicClock.now() &- flight.began)
+      latencies.syncs.record(nanoseconds: MonotonicClock.now() &- flight.began)
       for ticket in flight.tickets where ended == nil { give(.persisted(ticket), now) }
     }
   }
@@ -118,6 +118,13 @@ extension NodeCell {
         }
       }
     }
-    wakesAt = wakeUps.first?.at ?? .max
+    wakesAt = wakeUps.first.map { slackened($0.at) } ?? .max
+  }
+
+  /// The next moment at which this host's nodes with the same slack wake together.
+  private func slackened(_ time: UInt64) -> UInt64 {
+    guard slack > 1 else { return time }
+    let (raised, isBeyond) = time.addingReportingOverflow(slack - 1)
+    return isBeyond ? .max : raised / slack * slack
   }
 }

@@ -55,6 +55,8 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   let id: NodeID
   let group: GroupID
   let options: NodeOptions
+  /// ``NodeOptions/timerSlack`` in nanoseconds.
+  let slack: UInt64
   private let loop: HostLoop
   private let codec: any MessageCodec<N.Message>
   let inbox = Mutex(Inbox())
@@ -62,8 +64,7 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   private let published = Mutex(NodeStatistics())
   private let lastSession = Atomic<UInt64>(0)
   let openRequests = Atomic<Int>(0)
-  let answerLatency = LatencyHistogram()
-  let syncLatency = LatencyHistogram()
+  let latencies: NodeLatencies
   private let messagesDropped = Atomic<UInt64>(0)
   private let undecodable = Atomic<UInt64>(0)
   private let requestsRefused = Atomic<UInt64>(0)
@@ -105,6 +106,8 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
     self.codec = codec
     self.transport = transport
     self.options = options
+    latencies = options.latencies ?? NodeLatencies()
+    slack = UInt64(clamping: options.timerSlack.nanoseconds)
     self.observer = observer
     self.loop = loop
   }
@@ -262,7 +265,7 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   func close(_ session: SessionID, _ result: Result<N.Response, HostError>) -> Bool {
     guard let open = sessions.removeValue(forKey: session) else { return false }
     openRequests.subtract(1, ordering: .relaxed)
-    if case .success = result { answerLatency.record(nanoseconds: MonotonicClock.now() &- open.began) }
+    if case .success = result { latencies.answers.record(nanoseconds: MonotonicClock.now() &- open.began) }
     answers.append((open.completion, result))
     return true
   }

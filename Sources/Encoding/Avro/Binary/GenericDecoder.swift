@@ -95,7 +95,11 @@ struct GenericDecoder {
     for number in Int(op.a)..<Int(op.a) + Int(op.b) {
       let step = tables.steps[number]
       do throws(Fault) {
-        if step.target < 0 { try cursor.skip(Int(step.op), tables, plan) } else { fields[Int(step.target)] = try value(Int(step.op)) }
+        if step.target >= 0 {
+          fields[Int(step.target)] = try value(Int(step.op))
+        } else if !cursor.step(over: tables.ops[Int(step.op)]) {
+          try cursor.skip(Int(step.op), tables, plan)
+        }
       } catch {
         throw error.inside(plan.takeUnretainedValue().fieldName(op, number - Int(op.a)))
       }

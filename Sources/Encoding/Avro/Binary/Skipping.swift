@@ -1,6 +1,31 @@
 // Skipping moves over data without building anything: fixed widths in one step, sized blocks in one jump.
 
 extension Cursor {
+  /// Moves over a number or a short text whose end one word shows, which most fields that a projection leaves out are; says whether it did. Where it
+  /// did not, nothing has moved, and ``skip(_:_:_:)`` finds what there is.
+  @inline(__always)
+  mutating func step(over op: PlanOp) -> Bool {
+    guard remaining >= 8 else { return false }
+    switch op.code {
+    case .long, .longToFloat, .longToDouble, .int, .intToLong, .intToFloat, .intToDouble:
+      let word = UInt64(littleEndian: UnsafeRawPointer(next).loadUnaligned(as: UInt64.self))
+      let ends = ~word & 0x8080_8080_8080_8080
+      let length = ends.trailingZeroBitCount / 8 + 1
+      // A number of four bytes is an int; the fifth of one may say more than 32 bits.
+      let isLong = op.code == .long || op.code == .longToFloat || op.code == .longToDouble
+      guard ends != 0, isLong || length <= 4 else { return false }
+      next += length
+      return true
+    case .string, .bytes, .stringToBytes, .bytesToString:
+      let head = Int(next.pointee)
+      // One byte, and not a negative number.
+      guard head < 0x80, head & 1 == 0, head >> 1 < remaining else { return false }
+      next += 1 + (head >> 1)
+      return true
+    default: return false
+    }
+  }
+
   /// Moves over one datum of the op's writer.
   mutating func skip(_ index: Int, _ tables: PlanTables, _ plan: Unmanaged<PlanStorage>) throws(Fault) {
     let op = tables.ops[index]

@@ -32,10 +32,11 @@ struct PlanOp {
 }
 
 /// One field as the writer laid it down: how to read it and where it goes.
-struct PlanStep {
-  var op: Int32
+@usableFromInline
+struct PlanStep: BitwiseCopyable {
+  @usableFromInline var op: Int32
   /// The field's place in the reader's record, -1 where the reader has no such field.
-  var target: Int32
+  @usableFromInline var target: Int32
 }
 
 /// What is known about a record besides its steps.
@@ -63,9 +64,10 @@ struct PlanDefault {
 /// The tables of a plan as pointers, so that decoding counts no references and checks no bounds that compilation has checked.
 ///
 /// Every index in an op, step or default was made by ``PlanCompiler`` and lies within its table; none comes from data.
+@usableFromInline
 struct PlanTables {
   let ops: UnsafePointer<PlanOp>
-  let steps: UnsafePointer<PlanStep>
+  @usableFromInline let steps: UnsafePointer<PlanStep>
   let indices: UnsafePointer<Int32>
   let records: UnsafePointer<PlanRecord>
   let defaults: UnsafePointer<PlanDefault>

@@ -68,12 +68,12 @@ extension AvroPlan {
 /// Every read is held against the plan: asking for what the schema does not have there is a typed error, never a misreading.
 public struct AvroDecoder: ~Copyable {
   private var cursor: Cursor
-  private let tables: PlanTables
+  @usableFromInline let tables: PlanTables
   // ``AvroPlan/decode(into:_:)`` holds the plan while there is a decoder of it.
   private let plan: Unmanaged<PlanStorage>
   private let base: Int
   /// The op of the value that comes next, -1 where none does.
-  private var op: Int32
+  @usableFromInline var op: Int32
 
   init(_ plan: PlanStorage, _ bytes: UnsafeRawBufferPointer, _ limits: AvroLimits, _ text: AvroText, _ base: Int) {
     cursor = Cursor(bytes, limits: limits, text: text)
@@ -298,7 +298,24 @@ extension AvroDecoder {
   }
 
   /// The place in the reader's record of the field whose value comes next; `nil` once all have come. A field that was not read is skipped.
+  @inlinable
+  @inline(__always)
   public mutating func nextField(_ fields: inout AvroFields) throws(AvroDecodeError) -> Int? {
+    // In the type's own loop, so that its switch over the places knows where they come from.
+    if op < 0, fields.step < fields.end {
+      let step = tables.steps[Int(fields.step)]
+      if step.target >= 0 {
+        fields.step &+= 1  // below end
+        op = step.op
+        return Int(step.target)
+      }
+    }
+    return try fieldBehindSkipped(&fields)
+  }
+
+  /// As ``nextField(_:)`` where something is to be skipped first, or where the writer's fields are over.
+  @usableFromInline
+  mutating func fieldBehindSkipped(_ fields: inout AvroFields) throws(AvroDecodeError) -> Int? {
     if op >= 0 { try skipValue() }
     while fields.step < fields.end {
       let step = tables.steps[Int(fields.step)]
@@ -307,6 +324,7 @@ extension AvroDecoder {
         op = step.op
         return Int(step.target)
       }
+      if cursor.step(over: tables.ops[Int(step.op)]) { continue }
       do throws(Fault) { try cursor.skip(Int(step.op), tables, plan) } catch { throw failure(error) }
     }
     return nextMissing(&fields)
@@ -398,8 +416,8 @@ extension AvroDecoder {
 
 /// Where a record's reader stands.
 public struct AvroFields {
-  var step: Int32
-  var end: Int32
+  @usableFromInline var step: Int32
+  @usableFromInline var end: Int32
   var missing: Int32
   var lastMissing: Int32
   /// The data's own place while a default is read.

@@ -8,6 +8,7 @@ public struct JumpHash: Placement {
   /// The members; a member's index is its bucket.
   public let members: [Member]
   public let keyHash: KeyHash
+  @usableFromInline let steps: JumpSteps
   let topology: Topology
 
   /// Buckets in the order given.
@@ -22,6 +23,7 @@ public struct JumpHash: Placement {
     self.epoch = epoch
     self.members = members
     keyHash = hash
+    steps = JumpSteps(buckets: members.count)
     topology = Topology(members)
   }
 
@@ -61,7 +63,7 @@ public struct JumpHash: Placement {
   @inlinable
   public func primaryIndex(at position: UInt64) throws(PlacementError) -> Int {
     guard !members.isEmpty else { throw .empty }
-    return Self.bucket(position, buckets: members.count)
+    return steps.bucket(position)
   }
 
   public func fillOwners(_ owners: UnsafeMutableBufferPointer<UInt32>, at position: UInt64, spread: Spread) throws(PlacementError) {
@@ -83,7 +85,7 @@ public struct JumpHash: Placement {
     var number = position
     var attempts = 0
     while order.count < count, attempts < 16 * members.count + 64 {
-      let bucket = Self.bucket(number, buckets: members.count)
+      let bucket = steps.bucket(number)
       if !seen[bucket] {
         seen[bucket] = true
         order.append(UInt32(bucket))
@@ -97,4 +99,55 @@ public struct JumpHash: Placement {
 
   /// Every key is placed on its own.
   public var boundaries: [UInt64]? { nil }
+}
+
+/// ``JumpHash/bucket(_:buckets:)`` for one number of buckets, in integers.
+///
+/// A step of the published function waits for a multiplication, a rounding down and a conversion back; here it waits for one multiplication. The
+/// quotient 2^31 / k is taken times 2^f, so that (bucket + 1) times it, shifted by 64 - f beforehand, has the next bucket in its upper word and what
+/// was rounded away in its lower one. Where that fraction is so near to a whole number that the published function may have rounded to the other
+/// side, the published function is asked.
+@usableFromInline
+struct JumpSteps: Sendable, Hashable {
+  /// 0 where there are too many: then the published function is asked at once.
+  @usableFromInline let buckets: UInt64
+  @usableFromInline let total: Int
+  @usableFromInline let shift: UInt64
+  /// 2^(31 + f), and 2^62, which no quotient needs to exceed: one bucket times it is beyond the last.
+  @usableFromInline let numerator: Double
+  @usableFromInline let limit: Double
+  /// How much of a fraction's 64 bits may be wrong: the quotient and the product of the published function are each rounded to 53 bits, and the
+  /// quotient here to f behind the point; both count times the bucket.
+  @usableFromInline let margin: UInt64
+
+  /// As many buckets as are counted in `bitsLimit` bits are taken so; with more, most numbers would have to be asked for twice.
+  init(buckets: Int, bitsLimit: Int = 20) {
+    let bits = Int.bitWidth - buckets.leadingZeroBitCount
+    let fraction = UInt64(62 - min(bits, bitsLimit))
+    self.buckets = bits <= bitsLimit ? UInt64(buckets) : 0
+    total = buckets
+    shift = 64 - fraction
+    numerator = 2_147_483_648.0 * Double(UInt64(1) << fraction)
+    limit = 0x1p62
+    margin = 1 << max(2 * (62 - fraction) + 4, 62 - fraction + 13)
+  }
+
+  @inlinable
+  func bucket(_ number: UInt64) -> Int {
+    guard buckets != 0 else { return JumpHash.bucket(number, buckets: total) }
+    var key = number
+    var bucket: UInt64 = 0
+    var next: UInt64 = 0
+    var nearest = UInt64.max
+    while next < buckets {
+      bucket = next
+      key = key &* 2_862_933_555_777_941_757 &+ 1
+      let quotient = min(numerator / Double(Int64(bitPattern: (key >> 33) &+ 1)), limit)
+      let product = ((bucket &+ 1) &<< shift).multipliedFullWidth(by: UInt64(bitPattern: Int64(quotient)))
+      // Wraps where the fraction is just below 1, so that both neighbourhoods of a whole number come out small.
+      nearest = min(nearest, product.low &+ margin)
+      next = product.high
+    }
+    return nearest < margin &<< 1 ? JumpHash.bucket(number, buckets: total) : Int(truncatingIfNeeded: bucket)
+  }
 }

@@ -130,6 +130,7 @@ public struct MaglevTable: Placement {
 
   /// The entry of a key: its hash modulo the size.
   @inlinable
+  @inline(__always)
   public func position(of key: borrowing some KeyBytes & ~Escapable) -> UInt64 {
     let hash = keyHash
     let remainder = remainder

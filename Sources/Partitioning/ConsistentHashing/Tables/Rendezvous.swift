@@ -91,18 +91,27 @@ public struct Rendezvous: Placement {
     return Int(best.node)
   }
 
-  /// The node of the highest number; where all weights are equal, its bid is the highest.
+  /// The node of the highest number; where all weights are equal, its bid is the highest. Of equal numbers the first node's counts.
   private func highest(_ key: UInt64) -> Int {
     seeds.withUnsafeBufferPointer { seeds in
-      var highest: UInt64 = 0
-      var node = 0
-      for index in seeds.indices {
-        let number = Self.number(key, seeds[index])
-        let isHigher = number > highest
-        highest = isHigher ? number : highest
-        node = isHigher ? index : node
+      // Nodes of even and odd index side by side: neither maximum waits for the other.
+      var even = (number: UInt64(0), node: 0)
+      var odd = (number: UInt64(0), node: 1)
+      var index = 0
+      while index &+ 1 < seeds.count {
+        let (first, second) = (Self.number(key, seeds[index]), Self.number(key, seeds[index &+ 1]))
+        even.node = first > even.number ? index : even.node
+        even.number = first > even.number ? first : even.number
+        odd.node = second > odd.number ? index &+ 1 : odd.node
+        odd.number = second > odd.number ? second : odd.number
+        index &+= 2
       }
-      return node
+      if index < seeds.count {
+        let last = Self.number(key, seeds[index])
+        if last > even.number { even = (last, index) }
+      }
+      let isOdd = odd.number > even.number || (odd.number == even.number && odd.node < even.node)
+      return isOdd ? odd.node : even.node
     }
   }
 

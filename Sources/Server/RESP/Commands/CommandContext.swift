@@ -148,7 +148,7 @@ struct CommandContext {
   /// Whether a live record is there; the reply waits for whatever made it so.
   mutating func peek(_ key: UnsafeRawBufferPointer) throws(CommandError) -> Found? {
     let outcome: ReadOutcome
-    do { outcome = try engine.peek(key.bytes, onlyIfCached: !mayWait) } catch { throw .engine(error) }
+    do { outcome = try keyspace.peek(key, onlyIfCached: !mayWait) } catch { throw .engine(error) }
     return try found(outcome)
   }
 
@@ -157,7 +157,7 @@ struct CommandContext {
     var bytes: [UInt8] = []
     let outcome: ReadOutcome
     do {
-      outcome = try engine.read(key.bytes, onlyIfCached: !mayWait) { value, _ in value.withUnsafeBytes { bytes = [UInt8]($0) } }
+      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, _ in bytes = [UInt8](value) }
     } catch { throw .engine(error) }
     guard let found = try found(outcome) else { return nil }
     return (bytes, found)

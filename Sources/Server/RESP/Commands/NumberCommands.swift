@@ -12,10 +12,10 @@ extension CommandContext {
     let now = now
     let outcome: ReadOutcome
     do {
-      outcome = try engine.read(key.bytes, onlyIfCached: !mayWait) { value, expiry in
+      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, expiry in
         guard expiry == 0 || expiry > now else { return }
         live = true
-        if let parsed = value.withUnsafeBytes({ Decimal.parse($0) }) { number = parsed } else { isNumber = false }
+        if let parsed = Decimal.parse(value) { number = parsed } else { isNumber = false }
       }
     } catch { throw .engine(error) }
     var expiry: UInt64 = 0

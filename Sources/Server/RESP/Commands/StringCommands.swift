@@ -201,8 +201,8 @@ extension CommandContext {
     let outcome: ReadOutcome
     let key = try key(call[1])
     do {
-      outcome = try engine.read(key.bytes, onlyIfCached: !mayWait) { value, expiry in
-        if expiry == 0 || expiry > now { length = value.byteCount }
+      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, expiry in
+        if expiry == 0 || expiry > now { length = value.count }
       }
     } catch { throw .engine(error) }
     switch outcome {

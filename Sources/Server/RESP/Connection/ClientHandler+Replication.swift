@@ -23,19 +23,20 @@ extension ClientHandler {
   /// Hands the commands collected so far to the group.
   func submit() {
     guard !batch.isEmpty, !isOffloaded, let replication = server.replication, let channelContext else { return }
-    var batch = CommandBatch()
-    swap(&batch, &self.batch)
+    var taken = CommandBatch()
+    swap(&taken, &self.batch)
     isOffloaded = true
     let started = Clocks.nanoseconds()
     let loop = channelContext.eventLoop
     let bound = NIOLoopBound(self, eventLoop: loop)
-    let bytes = batch.finish()
+    let bytes = taken.finish()
+    let batch = taken
     if batch.writes {
-      replication.write(bytes) { [batch] result in
+      replication.write(bytes) { result in
         loop.execute { bound.value.written(batch, result, started) }
       }
     } else {
-      replication.confirm { [batch] failure in
+      replication.confirm { failure in
         loop.execute { bound.value.confirmed(batch, bytes, failure, started) }
       }
     }
@@ -121,9 +122,25 @@ extension ClientHandler {
       loopState.counters.add(.commands)
       loopState.counters.ran(id, nanoseconds: each)
     }
-    if each >= 1_000_000 { server.latency.add("command", milliseconds: each / 1_000_000, unixSeconds: context.now / 1000) }
+    noteIfSlow(batch, nanosecondsEach: each)
     publishCounts()
     flush()
     resume()
+  }
+
+  /// Tells SLOWLOG and LATENCY of commands that took long from being handed to the group to their answer.
+  private func noteIfSlow(_ batch: CommandBatch, nanosecondsEach: UInt64) {
+    let microseconds = nanosecondsEach / 1000
+    if microseconds >= 1000 { server.latency.add("command", milliseconds: microseconds / 1000, unixSeconds: context.now / 1000) }
+    let threshold = server.slowLog.threshold.load(ordering: .relaxed)
+    guard threshold >= 0, microseconds >= UInt64(threshold) else { return }
+    let address = client?.address ?? ""
+    let name = client?.names.withLock { $0.name } ?? ""
+    batch.bytes.withUnsafeBytes { bytes in
+      guard var reader = CommandBatchReader(UnsafeRawBufferPointer(rebasing: bytes.dropFirst())) else { return }
+      while let call = reader.next() {
+        server.slowLog.add(call, microseconds: microseconds, unixSeconds: context.now / 1000, address: address, clientName: name)
+      }
+    }
   }
 }

@@ -135,6 +135,21 @@ public enum Mutation: Sendable, Hashable {
   case put(key: [UInt8], value: [UInt8], expiry: UInt64)
   /// Remove `key`.
   case delete(key: [UInt8])
+
+  /// The key it changes.
+  public var key: [UInt8] {
+    switch self {
+    case .put(let key, _, _), .delete(let key): key
+    }
+  }
+
+  /// What the key holds when it is done.
+  var leaves: Previous {
+    switch self {
+    case .put(_, _, let expiry): .present(expires: expiry != 0)
+    case .delete: .absent
+    }
+  }
 }
 
 /// A place in a scan.

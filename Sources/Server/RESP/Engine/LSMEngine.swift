@@ -73,21 +73,21 @@ public final class LSMEngine: KeyValueEngine {
     var batch = WriteBatch()
     var outcome = BatchOutcome(sequence: 0, previous: [])
     outcome.previous.reserveCapacity(mutations.count)
-    // What earlier changes of this batch leave behind, for keys that come twice.
-    var changed: [[UInt8]: Previous] = [:]
+    var earlier = EarlierChanges(mutations)
     do throws(LSMError) {
-      for mutation in mutations {
+      for (index, mutation) in mutations.enumerated() {
+        let left = earlier.next(index, mutation)
         switch mutation {
         case .put(let key, let value, let expiry):
-          let before = changed[key] ?? (wantsPrevious ? Previous(recall(key.span.bytes)) : .unknown)
-          outcome.previous.append(before)
-          changed[key] = .present(expires: expiry != 0)
-          try batch.put(key.span.bytes, StoredRecord.encode(value, expiry: expiry).span.bytes)
+          outcome.previous.append(left ?? (wantsPrevious ? Previous(recall(key.span.bytes)) : .unknown))
+          try withUnsafeTemporaryAllocation(byteCount: StoredRecord.headBytes + value.count, alignment: 8) { (buffer) throws(LSMError) in
+            StoredRecord.write(value.span.bytes, expiry: expiry, to: buffer)
+            try batch.put(key.span.bytes, UnsafeRawBufferPointer(buffer).bytes)
+          }
         case .delete(let key):
-          let known = changed[key] == nil ? recall(key.span.bytes) : .notCached
-          let before = changed[key] ?? Previous(known)
+          let known = left == nil ? recall(key.span.bytes) : .notCached
+          let before = left ?? Previous(known)
           outcome.previous.append(before)
-          changed[key] = .absent
           if case .absent(let version) = known { outcome.sequence = max(outcome.sequence, version) }
           if before != .absent { try batch.delete(key.span.bytes) }
         }
@@ -152,6 +152,23 @@ public final class LSMEngine: KeyValueEngine {
       if case .noSpace = error { return }
       throw EngineError(error)
     }
+  }
+}
+
+/// What earlier changes of one batch leave in the keys of later ones.
+private struct EarlierChanges {
+  /// Batches up to this long are searched through; longer ones are indexed.
+  private static let searched = 32
+
+  private let mutations: [Mutation]
+  private var changed: [[UInt8]: Previous] = [:]
+
+  init(_ mutations: [Mutation]) { self.mutations = mutations }
+
+  /// What the changes before the one at `index` leave in its key; `nil` where none is of that key. Called once for each, in order.
+  mutating func next(_ index: Int, _ mutation: Mutation) -> Previous? {
+    if mutations.count > Self.searched { return changed.updateValue(mutation.leaves, forKey: mutation.key) }
+    return mutations[..<index].last { $0.key == mutation.key }?.leaves
   }
 }
 

@@ -82,7 +82,7 @@ final class Keyspace: Sendable {
       for database in 0..<Self.databases { sizes.forget(database) }
       expiries.note()
     }
-    cache.forgetAll()
+    cache.writeAll {}
   }
 
   // MARK: reads
@@ -106,26 +106,40 @@ final class Keyspace: Sendable {
         if value.count <= RecordCache.maxRecordBytes { copy = [UInt8](value) }
       }
     }
-    if case .found(let expiry, let sequence) = outcome, let copy {
-      copy.withUnsafeBytes { cache.keep(hash, key, $0, expiry: expiry, sequence: sequence, version: version) }
+    switch outcome {
+    case .found(let expiry, let sequence):
+      copy?.withUnsafeBytes { cache.keep(hash, key, $0, expiry: expiry, sequence: sequence, version: version) }
+    case .absent(let sequence): cache.keep(hash, key, nil, expiry: 0, sequence: sequence, version: version)
+    case .notCached: break
     }
     return outcome
+  }
+
+  /// As ``read(_:onlyIfCached:_:)`` without the value.
+  func peek(_ key: UnsafeRawBufferPointer, onlyIfCached: Bool) throws(EngineError) -> ReadOutcome {
+    if cache.isOn, let kept = cache.read(RecordCache.hash(key), key, { _, _ in }).outcome { return kept }
+    return try engine.peek(key.bytes, onlyIfCached: onlyIfCached)
   }
 
   // MARK: writes; the caller holds `lock`
 
   func put(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, expiry: UInt64) throws(EngineError) -> UInt64 {
-    let outcome = try engine.put(key.bytes, value.bytes, expiry: expiry, wantsPrevious: sizes.wantsPrevious(key.first))
-    cache.forget(key)
-    note(key.first, outcome.previous, stored: true, expires: expiry != 0)
+    var known = Previous.unknown
+    let outcome = try cache.write(key, value, expiry: expiry) { (kept) throws(EngineError) in
+      if let kept { known = Previous(kept) }
+      return try engine.put(key.bytes, value.bytes, expiry: expiry, wantsPrevious: kept == nil && sizes.wantsPrevious(key.first))
+    }
+    note(key.first, known == .unknown ? outcome.previous : known, stored: true, expires: expiry != 0)
     advance(outcome.sequence)
     return outcome.sequence
   }
 
   /// Removes a key; the sequence is the one that made or makes it absent.
   func delete(_ key: UnsafeRawBufferPointer) throws(EngineError) -> UInt64 {
-    let outcome = try engine.delete(key.bytes)
-    cache.forget(key)
+    let outcome = try cache.write(key, nil, expiry: 0) { (kept) throws(EngineError) in
+      if case .absent(let sequence)? = kept { return WriteOutcome(sequence: sequence, previous: .absent) }
+      return try engine.delete(key.bytes)
+    }
     guard outcome.previous != .absent else { return outcome.sequence }
     note(key.first, outcome.previous, stored: false, expires: false)
     advance(outcome.sequence)
@@ -134,12 +148,9 @@ final class Keyspace: Sendable {
 
   func submit(_ mutations: [Mutation]) throws(EngineError) -> UInt64 {
     let wantsPrevious = (0..<UInt8(Self.databases)).contains { sizes.wantsPrevious($0) }
+    for mutation in mutations { mutation.key.withUnsafeBytes { cache.suspend($0) } }
+    defer { for mutation in mutations { mutation.key.withUnsafeBytes { cache.resume($0) } } }
     let outcome = try engine.submit(mutations, wantsPrevious: wantsPrevious)
-    for mutation in mutations {
-      switch mutation {
-      case .put(let key, _, _), .delete(let key): key.withUnsafeBytes { cache.forget($0) }
-      }
-    }
     for (mutation, previous) in zip(mutations, outcome.previous) {
       switch mutation {
       case .put(let key, _, let expiry): note(key.first, previous, stored: true, expires: expiry != 0)
@@ -208,8 +219,8 @@ final class Keyspace: Sendable {
 
   /// Removes the keys of some databases by one write; `nil` where the engine cannot. The caller holds `lock`.
   private func removeAll(_ databases: ClosedRange<Int>) throws(EngineError) -> UInt64? {
-    guard let sequence = try engine.removeAll(UInt8(databases.lowerBound)...UInt8(databases.upperBound)) else { return nil }
-    cache.forgetAll()
+    let prefixes = UInt8(databases.lowerBound)...UInt8(databases.upperBound)
+    guard let sequence = try cache.writeAll({ () throws(EngineError) in try engine.removeAll(prefixes) }) else { return nil }
     for database in databases { sizes.clear(database) }
     advance(sequence)
     return sequence
@@ -280,11 +291,7 @@ final class Keyspace: Sendable {
     let outcome = try engine.peek(key.span.bytes, onlyIfCached: true)
     if outcome == .notCached { return false }
     guard case .found(let expiry, _) = outcome, expiry != 0, expiry <= now else { return true }
-    let removed = try engine.delete(key.span.bytes)
-    key.withUnsafeBytes { cache.forget($0) }
-    guard removed.previous != .absent else { return true }
-    note(key.first, removed.previous, stored: false, expires: false)
-    advance(removed.sequence)
+    _ = try key.span.bytes.withUnsafeBytes { (key) throws(EngineError) in try delete(key) }
     expiredKeys.add(1, ordering: .relaxed)
     return true
   }

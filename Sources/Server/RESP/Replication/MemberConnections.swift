@@ -1,4 +1,5 @@
 import Logging
+import NIOCore
 import StrataHost
 import StrataNodes
 import StrataTransport
@@ -6,15 +7,18 @@ import StrataTransport
 /// How a member reaches the others.
 struct MemberConnections: Sendable {
   var transport: any Transport
+  /// Where the member runs; on a thread of its own where `nil`.
+  var executor: (any HostExecutor)?
   /// A member listens at this address from now on.
   var setPeer: @Sendable (NodeID, String) -> Void
   /// Waits until every connection is closed.
   var close: @Sendable () -> Void
 
-  /// Over TCP. `allowsInsecure` permits an address that other machines reach without certificates.
+  /// Over TCP. `allowsInsecure` permits an address that other machines reach without certificates; all connections, and the member itself, are
+  /// served on `loop`, on a thread of their own where `nil`.
   /// - Throws: `.refused` where the address cannot be listened on or the certificates cannot be used.
   static func overTCP(
-    _ options: ReplicationOptions, _ files: StoreFiles, allowsInsecure: Bool, logger: Logger
+    _ options: ReplicationOptions, _ files: StoreFiles, allowsInsecure: Bool, on loop: (any EventLoop)?, logger: Logger
   ) throws(EngineError) -> MemberConnections {
     let own = options.peerAddress ?? options.founders[options.node] ?? ""
     guard let address = PeerAddress(own) else { throw EngineError(.refused, "'\(own)' is not an address to listen on for other members") }
@@ -28,9 +32,10 @@ struct MemberConnections: Sendable {
     }
     for (id, founder) in options.founders where id != options.node { settings.peers[id] = PeerAddress(founder) }
     let transport: TCPTransport
-    do { transport = try TCPTransport.start(settings, logger: logger) } catch { throw EngineError(.refused, "\(error)") }
+    do { transport = try TCPTransport.start(settings, logger: logger, on: loop) } catch { throw EngineError(.refused, "\(error)") }
     return MemberConnections(
-      transport: transport, setPeer: { id, text in if let address = PeerAddress(text) { transport.setPeer(id, address) } },
+      transport: transport, executor: transport.executor,
+      setPeer: { id, text in if let address = PeerAddress(text) { transport.setPeer(id, address) } },
       close: { transport.close() })
   }
 }

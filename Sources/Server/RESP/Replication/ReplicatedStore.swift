@@ -117,6 +117,8 @@ final class ReplicatedStore: Sendable {
     context.reply.resp3 = batch.resp3
     context.now = now
     context.mayWait = true
+    // The same at every member: what a command builds has to fit where a client's own value would.
+    context.maxValueBytes = Replication.maxBulkBytes
     while let call = batch.next() { run(call, &context) }
     guard !context.reply.overflowed else { return Array("-ERR the replies are longer than \(limit) bytes; the commands were carried out\r\n".utf8) }
     return Array(context.reply.buffer.readableBytesView)
@@ -128,20 +130,7 @@ final class ReplicatedStore: Sendable {
     guard rule.accepts(call.count), rule.id.rawValue <= CommandID.flushall.rawValue else {
       return context.reply.error("ERR '\(call.text(0))' is not a command for the log")
     }
-    while true {
-      do throws(CommandError) { return try context.run(rule.id, call) } catch {
-        switch error {
-        case .noRoom:
-          do throws(EngineError) {
-            try keyspace.waitForRoom(1 << 20)
-            continue
-          } catch { fail("\(error)") }
-        case .engine(let error) where error.kind != .refused: fail("\(error)")
-        case .notCached, .failed, .engine: break
-        }
-        return context.reply.error(error.text)
-      }
-    }
+    if let failure = context.carryOut(rule, call) { fail(failure) }
   }
 
   /// The command by which a member says where it can be reached.

@@ -63,7 +63,9 @@ final class Replication: Sendable {
         directory, options: Self.storeOptions, maxReplyBytes: server.outputLimit, cacheBytes: server.cacheBytes, clock: server.clock, logger: logger)
       do throws(EngineError) {
         let files = StoreFiles(store.directory)
-        let parts = Parts(store: store, disk: disk, connections: try connect(options, files), host: Host(name: "raft"))
+        let connections = try connect(options, files)
+        let host = connections.executor.map { Host(on: $0) } ?? Host(name: "raft")
+        let parts = Parts(store: store, disk: disk, connections: connections, host: host)
         return try run(parts, files, options, logger)
       } catch {
         try? store.close()

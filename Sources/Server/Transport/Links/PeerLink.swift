@@ -69,7 +69,8 @@ final class PeerLink: @unchecked Sendable {
       return (dropped, !queue.isScheduled)
     }
     if dropped > 0 { shared.counters.add(\.framesDropped, dropped) }
-    if mustSchedule { loop.execute { self.flush() } }
+    guard mustSchedule else { return }
+    if loop.inEventLoop { flush() } else { loop.execute { self.flush() } }
   }
 
   /// Whether the peer would hear now.

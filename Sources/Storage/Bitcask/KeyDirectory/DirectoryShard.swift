@@ -1,3 +1,5 @@
+import CStrataFilters
+
 /// One of the directory's 256 tables: open addressing in raw memory, in the order of the hash.
 ///
 /// A slot is 20 bytes: location word (8), record length (4, 0 marks an empty slot), tag (4: hash bits 55...24), and 4 bytes that hold the
@@ -47,6 +49,14 @@ struct DirectoryShard: ~Copyable {
   var memoryBytes: Int { (capacity + spare) * Self.slotBytes + arena.reservedBytes + (sequences == nil ? 0 : (capacity + spare) * 8) }
 
   // MARK: Lookup
+
+  /// Asks for the memory of a hash's home.
+  @inline(__always)
+  func prefetch(_ hash: KeyHash) {
+    guard let slots else { return }
+    strata_prefetch(slots + home(hash.tag) * Self.slotBytes)
+    if let sequences { strata_prefetch(sequences + home(hash.tag)) }
+  }
 
   /// The slot of a key (memory mode).
   @inline(__always)

@@ -89,24 +89,33 @@ final class KeyDirectory: Sendable {
     for index in 0..<Self.shardCount { withShard(index) { $0.table.reserve(each) } }
   }
 
-  /// Enters what a record says; the highest sequence wins whatever the order. Safe from several threads.
+  /// Enters what records say, given in the order of their tables; the highest sequence of a key wins whatever the order. Safe from several threads.
   ///
   /// Fingerprint mode tells keys of equal hash apart through `sameKey`, which reads the record at the location and compares.
-  func offer(
-    _ hash: KeyHash, _ key: UnsafeRawBufferPointer, _ entry: DirectoryEntry, sequence: UInt64, sameKey: (Location) -> Bool
-  ) {
-    let added = withShard(of: hash) { shard -> Int in
-      let before = shard.table.count
-      let slot: Int?
-      if keepsKeys {
-        slot = shard.table.find(hash, key)
-      } else {
-        slot = shard.table.candidates(hash).first { sameKey($0.unmarked) }.flatMap { shard.table.find(hash, at: $0) }
+  func offer(_ offers: [Offer], _ keyBytes: UnsafeRawBufferPointer, sameKey: (UnsafeRawBufferPointer, Location) -> Bool) {
+    var start = 0
+    while start < offers.count {
+      var end = start + 1
+      while end < offers.count, offers[end].hash.shard == offers[start].hash.shard { end += 1 }
+      let added = withShard(of: offers[start].hash) { shard -> Int in
+        let before = shard.table.count
+        for index in start..<end { shard.table.prefetch(offers[index].hash) }
+        for index in start..<end {
+          let offer = offers[index]
+          let key = UnsafeRawBufferPointer(rebasing: keyBytes[offer.keyStart..<(offer.keyStart + offer.keyCount)])
+          let slot: Int?
+          if keepsKeys {
+            slot = shard.table.find(offer.hash, key)
+          } else {
+            slot = shard.table.candidates(offer.hash).first { sameKey(key, $0.unmarked) }.flatMap { shard.table.find(offer.hash, at: $0) }
+          }
+          _ = shard.table.offer(offer.hash, key, offer.entry, sequence: offer.sequence, slot: slot)
+        }
+        return shard.table.count - before
       }
-      _ = shard.table.offer(hash, key, entry, sequence: sequence, slot: slot)
-      return shard.table.count - before
+      if added != 0 { keys.add(added, ordering: .relaxed) }
+      start = end
     }
-    if added != 0 { keys.add(added, ordering: .relaxed) }
   }
 
   /// Ends recovery: forgets the deleted keys, frees what only recovery needed and reports every location that stays.

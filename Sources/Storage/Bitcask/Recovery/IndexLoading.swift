@@ -78,9 +78,11 @@ struct IndexLoading: Sendable {
 
   private func loadHint(_ segment: Segment, _ report: inout RecoveryReport) throws(BitcaskError) -> Bool {
     guard let reader = try openHint(segment) else { return false }
+    var offers = OfferBatch()
     let used = try disk { () throws(DiskError) in
-      try reader.forEach { entry, key in enter(entry, key, segment) }
+      try reader.forEach { entry, key in enter(entry, key, segment, &offers) }
     }
+    handOver(&offers)
     guard used else { return false }
     segment.markHint(true)
     report.hintsLoaded += 1
@@ -104,15 +106,15 @@ struct IndexLoading: Sendable {
     }
   }
 
-  private func enter(_ entry: HintEntry, _ key: UnsafeRawBufferPointer, _ segment: Segment) {
-    let hash = KeyHash(of: key)
+  private func enter(_ entry: HintEntry, _ key: UnsafeRawBufferPointer, _ segment: Segment, _ offers: inout OfferBatch) {
     let location = entry.isTombstone ? entry.location.asDeleted : entry.location
     if !entry.isTombstone { segment.note(expiry: entry.expiry) }
     if entry.isTombstone, segment.kind == .merged { segment.retain(Int(entry.location.length)) }
-    index.offer(hash, key, DirectoryEntry(location: location, expiry: entry.expiry), sequence: entry.sequence) { other in
-      holds(key, at: other)
-    }
+    offers.add(KeyHash(of: key), key, DirectoryEntry(location: location, expiry: entry.expiry), sequence: entry.sequence)
+    if offers.isFull { handOver(&offers) }
   }
+
+  private func handOver(_ offers: inout OfferBatch) { offers.handOver(to: index) { key, other in holds(key, at: other) } }
 
   /// Whether the record at `location` is of `key` (fingerprint mode).
   private func holds(_ key: UnsafeRawBufferPointer, at location: Location) -> Bool {
@@ -125,6 +127,7 @@ struct IndexLoading: Sendable {
     report.segmentsScanned += 1
     let scanner = SegmentScanner(segment.file, seal: segment.seal, to: end)
     var batch: [(entry: HintEntry, key: [UInt8])] = []
+    var offers = OfferBatch()
     while let item = try disk({ () throws(DiskError) in try scanner.next() }) {
       switch item {
       case .gap(let range, _):
@@ -148,11 +151,12 @@ struct IndexLoading: Sendable {
           batch.append((entry, scanner.withKey { [UInt8]($0) }))
           continue
         }
-        for held in batch { held.key.withUnsafeBytes { enter(held.entry, $0, segment) } }
+        for held in batch { held.key.withUnsafeBytes { enter(held.entry, $0, segment, &offers) } }
         batch = []
-        scanner.withKey { enter(entry, $0, segment) }
+        scanner.withKey { enter(entry, $0, segment, &offers) }
       }
     }
+    handOver(&offers)
     report.bytesScanned += scanner.bytesRead
   }
 

@@ -1,4 +1,5 @@
 import StrataBytes
+import StrataFilters
 import StrataJobs
 import StrataSSTable
 import Synchronization
@@ -11,6 +12,8 @@ final class Memtable: @unchecked Sendable {
   // Sendable because the list is safe to use from all threads, the counters are atomic and the rest is behind a lock or immutable.
   let list: Skiplist
   private let arena: Arena
+  /// The part of the arena that holds entries; behind it lies their index.
+  private let capacity: Int
   /// Number in the order of the keyspace's memtables.
   let number: UInt64
   /// How many entries it takes.
@@ -44,12 +47,13 @@ final class Memtable: @unchecked Sendable {
     let isTaken = Atomic<Bool>(false)
   }
 
-  init(_ arena: Arena, number: UInt64, entryLimit: Int) {
+  init(_ arena: Arena, number: UInt64, entryLimit: Int, prefix: [UInt8] = []) {
     precondition(arena.capacity <= 1 << 34, "links of 32 bits reach 32 GiB")
     self.arena = arena
     self.number = number
     self.entryLimit = entryLimit
-    list = Skiplist(arena.base)
+    capacity = arena.capacity - VersionIndex.bytes(ofArena: arena.capacity)
+    list = Skiplist(arena.base, index: VersionIndex(atEndOf: arena.base, capacity: arena.capacity), prefix: prefix)
     used = Atomic((Skiplist.headerBytes + 7) & ~7)
     splices = .allocate(capacity: Self.spliceCount)
     for index in 0..<Self.spliceCount { (splices + index).initialize(to: SharedSplice()) }
@@ -62,14 +66,18 @@ final class Memtable: @unchecked Sendable {
 
   // MARK: Filling
 
-  /// Room the arena of a memtable needs around its entries.
-  static let overhead = (Skiplist.headerBytes + 7) & ~7
+  /// The arena a memtable needs for entries that take `bytes`.
+  static func arenaBytes(forEntries bytes: Int) -> Int {
+    let least = bytes + (Skiplist.headerBytes + 7) & ~7
+    // An index takes a sixteenth at most, and its header.
+    return VersionIndex.bytes(ofArena: least) == 0 ? least : least + least / 14 + 128
+  }
 
   /// Promises room for entries that take at most `bytes`; `false` where the memtable is full. Under the commit lock.
   func reserve(_ bytes: Int, entries count: Int) -> Bool {
     // Promises first: what a writer finishes in between is then counted twice rather than not at all.
     let open = promised.load(ordering: .acquiring)
-    guard open + used.load(ordering: .acquiring) + bytes <= arena.capacity else { return false }
+    guard open + used.load(ordering: .acquiring) + bytes <= capacity else { return false }
     let held = entries.load(ordering: .relaxed)
     guard held == 0 || held + count <= entryLimit else { return false }
     promised.add(bytes, ordering: .acquiringAndReleasing)
@@ -94,12 +102,19 @@ final class Memtable: @unchecked Sendable {
   /// Inserts one entry into reserved room.
   @inline(__always)
   func insert(key: UnsafeRawBufferPointer, trailer: Trailer, value: UnsafeRawBufferPointer, _ splice: inout Skiplist.Splice) {
-    let height = Skiplist.height(trailer.sequence)
+    let hash = FilterHash.hash64(key)
+    let older = list.older(key, hash, than: trailer)
+    // A further version of a key stands beside the one before. Fewer of them get towers: keys are found without, versions by a few steps.
+    let height = max(1, Skiplist.height(trailer.sequence) - (older == 0 ? 0 : 1))
     let bytes = Skiplist.nodeBytes(height: height, key: key.count, value: value.count)
     let offset = used.add(bytes, ordering: .acquiringAndReleasing).oldValue
-    list.insert(at: offset, height: height, key: key, trailer: trailer, value: value, &splice)
+    list.insert(at: offset, height: height, key: key, hash: hash, trailer: trailer, value: value, before: older, &splice)
     if trailer.word & 0xFF == UInt64(EntryKind.deletion.rawValue) { deletions.add(1, ordering: .relaxed) }
   }
+
+  /// Asks for what ``insert(key:trailer:value:_:)`` looks at first.
+  @inline(__always)
+  func prefetch(_ key: UnsafeRawBufferPointer) { list.prefetch(FilterHash.hash64(key)) }
 
   /// Calls `body` with a splice: that of the last writer in this slot where nobody else uses it.
   @inline(__always)
@@ -132,7 +147,7 @@ final class Memtable: @unchecked Sendable {
   var entryCount: Int { entries.load(ordering: .relaxed) }
   var deletionCount: Int { deletions.load(ordering: .relaxed) + rangeCount.load(ordering: .relaxed) }
   var newestSequence: UInt64 { newest.load(ordering: .acquiring) }
-  var usedBytes: Int { min(used.load(ordering: .relaxed), arena.capacity) }
+  var usedBytes: Int { min(used.load(ordering: .relaxed), capacity) }
   var hasRangeDeletions: Bool { rangeCount.load(ordering: .acquiring) > 0 }
 
   /// The range deletions so far as fragments; built anew only when some came since.
@@ -167,7 +182,9 @@ final class MemtableCursor: Cursor {
   private func stand(_ link: Skiplist.Link) {
     self.link = link
     isValid = link > Skiplist.origin
-    if isValid { entry = CursorEntry(key: list.key(link), head: list.head(link), trailer: list.trailer(link), value: list.value(link)) }
+    guard isValid else { return }
+    let key = list.key(link)
+    entry = CursorEntry(key: key, head: keyHead(key), trailer: list.trailer(link), value: list.value(link))
   }
 
   override func first() throws(TableError) { stand(list.next(Skiplist.origin)) }
@@ -176,10 +193,10 @@ final class MemtableCursor: Cursor {
   override func previous() throws(TableError) { stand(list.previous(link)) }
 
   override func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) {
-    stand(list.bracket(Skiplist.Target(key, head: keyHead(key), trailer)).after)
+    stand(list.bracket(Skiplist.Target(key, trailer)).after)
   }
 
   override func seekBefore(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) {
-    stand(list.bracket(Skiplist.Target(key, head: keyHead(key), trailer)).before)
+    stand(list.bracket(Skiplist.Target(key, trailer)).before)
   }
 }

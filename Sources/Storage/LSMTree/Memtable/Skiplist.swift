@@ -9,6 +9,9 @@ import Synchronization
 /// publishes level by level from the bottom; a node is complete before its first link points at it and never changes afterwards. Links
 /// back are hints: one may lag behind insertions that came after it, never lead past its node, so a step back walks forward from it.
 ///
+/// Comparisons look at eight bytes of the key first, kept beside the links: the first ones, or, where the list was given a prefix that most of its
+/// keys share, those behind it. What sorts before the prefix has 0 there, what sorts behind it the greatest number; ties are settled by the keys.
+///
 ///     node: 0 key head u64 | 8 trailer u64 | 16 height << 24 + key length u32 | 20 value length u32 | 24 link back u32
 ///           28 links u32 × height | key | value | up to 8 bytes
 ///
@@ -21,16 +24,45 @@ struct Skiplist: @unchecked Sendable {
   private static let links = 28
   /// The node before all others; its links are the list's beginnings.
   static let origin: Link = 1
+  private static let prefixOffset = 8 + links + 4 * maxHeight + 4
+  /// No more of a shared prefix is used.
+  static let maxPrefix = 64
   /// What the first insertion finds taken.
-  static let headerBytes = 8 + links + 4 * maxHeight + 4
+  static let headerBytes = prefixOffset + maxPrefix
 
   let base: UnsafeMutableRawPointer
+  /// Where the newest versions lie.
+  private let index: VersionIndex?
+  private let prefixBytes: Int
 
-  /// An empty list in memory whose first ``headerBytes`` become the list's own; `base` is aligned to eight bytes.
-  init(_ base: UnsafeMutableRawPointer) {
+  /// An empty list in memory whose first ``headerBytes`` become the list's own; `base` is aligned to eight bytes. Keys that begin with `prefix`, of
+  /// which ``maxPrefix`` bytes are used, are found with the fewest comparisons.
+  init(_ base: UnsafeMutableRawPointer, index: VersionIndex? = nil, prefix: [UInt8] = []) {
     self.base = base
+    self.index = index
+    prefixBytes = min(prefix.count, Self.maxPrefix)
     base.initializeMemory(as: UInt8.self, repeating: 0, count: Self.headerBytes)
     node(Self.origin).storeBytes(of: UInt32(Self.maxHeight) << 24, toByteOffset: 16, as: UInt32.self)
+    prefix.prefix(Self.maxPrefix).withUnsafeBytes {
+      UnsafeMutableRawBufferPointer(start: base + Self.prefixOffset, count: $0.count).copyMemory(from: $0)
+    }
+  }
+
+  /// The bytes of a key that comparisons look at first.
+  @inline(__always)
+  private func head(of key: UnsafeRawBufferPointer) -> UInt64 {
+    guard prefixBytes > 0 else { return keyHead(key) }
+    let shared = UnsafeRawBufferPointer(start: base + Self.prefixOffset, count: min(prefixBytes, key.count))
+    let order = compare(UnsafeRawBufferPointer(rebasing: key[..<shared.count]), shared)
+    if order != 0 { return order < 0 ? 0 : .max }
+    return key.count < prefixBytes ? 0 : keyHead(UnsafeRawBufferPointer(rebasing: key[prefixBytes...]))
+  }
+
+  /// What the list's first and last key have in common, which is likely to hold for the keys of the list that follows it.
+  func commonPrefix() -> [UInt8] {
+    let (first, last) = (next(Self.origin), last())
+    guard first != 0, last != Self.origin else { return [] }
+    return zip(key(first), key(last)).prefix(Self.maxPrefix).prefix { $0 == $1 }.map(\.0)
   }
 
   /// The most bytes a node of such lengths takes.
@@ -65,7 +97,7 @@ struct Skiplist: @unchecked Sendable {
   /// The node after `link` at `level`, 0 at the end.
   @inline(__always) func next(_ link: Link, _ level: Int = 0) -> Link { tower(link, level).pointee.load(ordering: .acquiring) }
 
-  @inline(__always) func head(_ link: Link) -> UInt64 { node(link).load(as: UInt64.self) }
+  @inline(__always) private func head(_ link: Link) -> UInt64 { node(link).load(as: UInt64.self) }
   @inline(__always) func trailer(_ link: Link) -> Trailer { Trailer(word: node(link).load(fromByteOffset: 8, as: UInt64.self)) }
 
   @inline(__always)
@@ -84,22 +116,20 @@ struct Skiplist: @unchecked Sendable {
 
   /// What a search is for.
   struct Target {
-    var head: UInt64
-    var trailer: Trailer
     var key: UnsafeRawBufferPointer
+    var trailer: Trailer
 
-    @inline(__always) init(_ key: UnsafeRawBufferPointer, head: UInt64, _ trailer: Trailer) {
+    @inline(__always) init(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) {
       self.key = key
-      self.head = head
       self.trailer = trailer
     }
   }
 
   /// Whether the node comes before the target in internal order.
   @inline(__always)
-  private func precedes(_ link: Link, _ target: Target) -> Bool {
+  private func precedes(_ link: Link, _ target: Target, _ targetHead: UInt64) -> Bool {
     let head = head(link)
-    if head != target.head { return head < target.head }
+    if head != targetHead { return head < targetHead }
     let order = compare(key(link), target.key)
     return order != 0 ? order < 0 : trailer(link) > target.trailer
   }
@@ -109,13 +139,14 @@ struct Skiplist: @unchecked Sendable {
   /// The last node before the target, ``origin`` where there is none, and the one after it, 0 where there is none.
   @inline(__always)
   func bracket(_ target: Target) -> (before: Link, after: Link) {
+    let head = head(of: target.key)
     var before = Self.origin
     var level = Self.maxHeight - 1
     var bound: Link = 0
     while true {
       let after = next(before, level)
       // A node that was found too far a level above need not be compared again.
-      if after != bound, after != 0, precedes(after, target) {
+      if after != bound, after != 0, precedes(after, target, head) {
         before = after
         continue
       }
@@ -124,6 +155,30 @@ struct Skiplist: @unchecked Sendable {
       level &-= 1
     }
   }
+
+  /// The first version of the target's key that the target does not precede, 0 where there is none.
+  @inline(__always)
+  func version(_ target: Target, hash: UInt64) -> Link {
+    switch index?.find(target.key, hash, in: self) {
+    case .absent: return 0
+    case .newest(var link):
+      for _ in 0..<Self.maxSteps {
+        if trailer(link) <= target.trailer { return link }
+        link = next(link)
+        guard link != 0, holds(link, target) else { return 0 }
+      }
+    case .unknown, nil: break
+    }
+    let link = bracket(target).after
+    return link != 0 && holds(link, target) ? link : 0
+  }
+
+  /// How many newer versions are stepped over before the older one is searched for.
+  private static let maxSteps = 8
+
+  /// Whether a version is one of the target's key.
+  @inline(__always)
+  func holds(_ link: Link, _ target: Target) -> Bool { compare(key(link), target.key) == 0 }
 
   /// The node before `link`, ``origin`` for the first.
   func previous(_ link: Link) -> Link {
@@ -154,13 +209,25 @@ struct Skiplist: @unchecked Sendable {
     var isFilled = false
   }
 
-  /// Adds a node at the free place `offset` of the memory, which has room for it.
+  /// The newest version of a key before one that is to come, 0 where none is known.
+  @inline(__always)
+  func older(_ key: UnsafeRawBufferPointer, _ hash: UInt64, than trailer: Trailer) -> Link {
+    guard case .newest(let link)? = index?.find(key, hash, in: self), self.trailer(link) < trailer else { return 0 }
+    return link
+  }
+
+  /// Asks for the index's place of a hash.
+  @inline(__always)
+  func prefetch(_ hash: UInt64) { index?.prefetch(hash) }
+
+  /// Adds a node at the free place `offset` of the memory, which has room for it; `older` is what ``older(_:_:than:)`` said of it.
   func insert(
-    at offset: Int, height: Int, key: UnsafeRawBufferPointer, trailer: Trailer, value: UnsafeRawBufferPointer, _ splice: inout Splice
+    at offset: Int, height: Int, key: UnsafeRawBufferPointer, hash: UInt64, trailer: Trailer, value: UnsafeRawBufferPointer,
+    before older: Link, _ splice: inout Splice
   ) {
     let link = Link(truncatingIfNeeded: offset >> 3)
     let node = base + offset
-    let head = keyHead(key)
+    let head = head(of: key)
     node.storeBytes(of: head, as: UInt64.self)
     node.storeBytes(of: trailer.word, toByteOffset: 8, as: UInt64.self)
     node.storeBytes(of: UInt32(height) << 24 | UInt32(key.count), toByteOffset: 16, as: UInt32.self)
@@ -168,40 +235,65 @@ struct Skiplist: @unchecked Sendable {
     let bytes = node + (Self.links + 4 * height)
     if let source = key.baseAddress { bytes.copyMemory(from: source, byteCount: key.count) }
     if let source = value.baseAddress { (bytes + key.count).copyMemory(from: source, byteCount: value.count) }
-    let target = Target(key, head: head, trailer)
-    fill(&splice, target)
+    let target = Target(key, trailer)
+    if height > 1 || older == 0 || !linkAlone(link, before: older, target, head) {
+      fill(&splice, target, head)
+      linkTower(link, height, target, head, &splice)
+    }
+    index?.enter(link, key, hash, in: self)
+  }
+
+  /// Links a node of height 1 before the newest version of its key; `false` where another writer of the key has been there.
+  @inline(__always)
+  private func linkAlone(_ link: Link, before older: Link, _ target: Target, _ head: UInt64) -> Bool {
+    var after = older
+    var before = previous(after)
+    // Another writer of this key may have linked a version and not entered it yet.
+    guard before == Self.origin || precedes(before, target, head) else { return false }
+    while !connect(link, 0, before, after) { (before, after) = step(from: before, 0, target, head) }
+    return true
+  }
+
+  private func linkTower(_ link: Link, _ height: Int, _ target: Target, _ head: UInt64, _ splice: inout Splice) {
     for level in 0..<height {
       while true {
-        let (before, after) = (splice.before[level], splice.after[level])
-        node.storeBytes(of: after, toByteOffset: Self.links + 4 * level, as: UInt32.self)
-        if level == 0 { node.storeBytes(of: before, toByteOffset: 24, as: UInt32.self) }
-        if tower(before, level).pointee.compareExchange(expected: after, desired: link, ordering: .releasing).exchanged {
-          // Late by any number of insertions this still names a node before `after`, which is all a link back promises.
-          if level == 0, after != 0 { back(after).pointee.store(link, ordering: .releasing) }
-          break
-        }
-        (splice.before[level], splice.after[level]) = step(from: before, level, target)
+        let before = splice.before[level]
+        if connect(link, level, before, splice.after[level]) { break }
+        (splice.before[level], splice.after[level]) = step(from: before, level, target, head)
       }
       splice.before[level] = link
     }
   }
 
-  private func step(from link: Link, _ level: Int, _ target: Target) -> (Link, Link) {
+  /// Puts a node between two neighbours; `false` where they are none any more.
+  @inline(__always)
+  private func connect(_ link: Link, _ level: Int, _ before: Link, _ after: Link) -> Bool {
+    node(link).storeBytes(of: after, toByteOffset: Self.links + 4 * level, as: UInt32.self)
+    if level == 0 { node(link).storeBytes(of: before, toByteOffset: 24, as: UInt32.self) }
+    guard tower(before, level).pointee.compareExchange(expected: after, desired: link, ordering: .releasing).exchanged else { return false }
+    // Late by any number of insertions this still names a node before `after`, which is all a link back promises.
+    if level == 0, after != 0 { back(after).pointee.store(link, ordering: .releasing) }
+    return true
+  }
+
+  private func step(from link: Link, _ level: Int, _ target: Target, _ head: UInt64) -> (Link, Link) {
     var before = link
     while true {
       let after = next(before, level)
-      guard after != 0, precedes(after, target) else { return (before, after) }
+      guard after != 0, precedes(after, target, head) else { return (before, after) }
       before = after
     }
   }
 
   /// Makes every level of the splice bracket the target, from the lowest level on that does so already.
-  private func fill(_ splice: inout Splice, _ target: Target) {
+  private func fill(_ splice: inout Splice, _ target: Target, _ head: UInt64) {
     var level = 0
     if splice.isFilled {
       while level < Self.maxHeight {
         let (before, after) = (splice.before[level], splice.after[level])
-        if next(before, level) == after, before == Self.origin || precedes(before, target), after == 0 || !precedes(after, target) { break }
+        if next(before, level) == after, before == Self.origin || precedes(before, target, head), after == 0 || !precedes(after, target, head) {
+          break
+        }
         level += 1
       }
     } else {
@@ -211,7 +303,7 @@ struct Skiplist: @unchecked Sendable {
     var start = level == Self.maxHeight ? Self.origin : splice.before[level]
     while level > 0 {
       level -= 1
-      (splice.before[level], splice.after[level]) = step(from: start, level, target)
+      (splice.before[level], splice.after[level]) = step(from: start, level, target, head)
       start = splice.before[level]
     }
   }

@@ -62,19 +62,19 @@ extension LSMCore {
   private func search(
     _ version: Version, _ key: UnsafeRawBufferPointer, _ sequence: UInt64, _ keyspace: Keyspace, _ lookup: inout PointLookup
   ) -> LSMError? {
-    let head = keyHead(key)
-    let target = Skiplist.Target(key, head: head, Trailer.newest(atOrBelow: sequence))
+    let hash = FilterHash.hash64(key)
+    let target = Skiplist.Target(key, Trailer.newest(atOrBelow: sequence))
     for index in 0..<version.memtableCount {
       version.memtables[index]._withUnsafeGuaranteedRef { memtable in
         if memtable.hasRangeDeletions { lookup.cover(memtable.rangeTombstones().coveringSequence(key, atOrBelow: sequence)) }
       }
-      if Self.search(version.lists[index], target, &lookup) || lookup.coveringSequence > 0 { return nil }
+      if Self.search(version.lists[index], target, hash, &lookup) || lookup.coveringSequence > 0 { return nil }
     }
     let runs = version.levels.runPointers
     let count = version.levels.runCount
     guard count > 0 else { return nil }
+    let head = keyHead(key)
     var failure: LSMError?
-    let hash = FilterHash.hash64(key)
     for index in 0..<count {
       let isDone = runs[index]._withUnsafeGuaranteedRef { run -> Bool in
         let place = run.table(for: key, head: head)
@@ -94,11 +94,12 @@ extension LSMCore {
 
   /// Takes the versions of the target's key from one memtable; `true` where that settles the search.
   @inline(__always)
-  private static func search(_ list: Skiplist, _ target: Skiplist.Target, _ lookup: inout PointLookup) -> Bool {
-    var link = list.bracket(target).after
-    while link != 0, list.head(link) == target.head, compare(list.key(link), target.key) == 0 {
+  private static func search(_ list: Skiplist, _ target: Skiplist.Target, _ hash: UInt64, _ lookup: inout PointLookup) -> Bool {
+    var link = list.version(target, hash: hash)
+    while link != 0 {
       if lookup.take(list.trailer(link), list.value(link), pinning: nil) { return true }
       link = list.next(link)
+      guard link != 0, list.holds(link, target) else { return false }
     }
     return false
   }

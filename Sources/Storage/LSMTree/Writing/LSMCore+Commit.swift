@@ -52,6 +52,8 @@ extension LSMCore {
             return nil
           }
           memtable = keyspace.active
+          // Comes while the log takes the record.
+          keyspace.active.prefetch(key)
           do throws(LSMError) {
             if let reservation = try order(record, count: 1, version: nil, options, &state) {
               keyspace.note(reservation)

@@ -106,7 +106,8 @@ extension LSMCore {
           try waitForMemtable(full)
           continue
         }
-        if !log.hasRoom { do throws(WALError) { try log.makeRoom(forPayload: bytes) } catch { throw LSMError(error) } }
+        // Not only where `log.hasRoom` says no: a segment that takes a modest record may be too short for this one.
+        do throws(WALError) { try log.makeRoom(forPayload: bytes) } catch { throw LSMError(error) }
         return nil
       }
     } catch { return error }

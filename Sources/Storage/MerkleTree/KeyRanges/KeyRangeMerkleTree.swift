@@ -54,8 +54,9 @@ public struct KeyRangeMerkleTree: Sendable {
     } else if !tombstones.isEmpty {
       tombstones[key] = nil
     }
-    let hash = Self.itemHash(key, version: version, valueDigest: valueDigest, tombstone: tombstone)
-    _ = key.withUnsafeBytes { nodes.set($0, hash) }
+    _ = key.withUnsafeBytes {
+      nodes.set($0) { Self.itemHash(key, version: version, valueDigest: valueDigest, tombstone: tombstone) }
+    }
   }
 
   /// Takes `key` out; says whether it was there. O(log n). For keys that moved elsewhere: a deletion is a tombstone.

@@ -12,11 +12,6 @@ struct KeyTreeNodes: Sendable {
   /// A node splits only when full, and into halves, so no tree that fits into memory is as deep.
   private static let depthMax = 24
 
-  struct Leaf: Sendable {
-    var keys = SortedKeys()
-    var hashes: ContiguousArray<Digest> = []
-  }
-
   struct Inner: Sendable {
     /// `separators[i]` is at or below every key of child i + 1 and above every key of child i.
     var separators = SortedKeys()
@@ -30,7 +25,7 @@ struct KeyTreeNodes: Sendable {
     var child: Int
   }
 
-  private var leaves: ContiguousArray<Leaf> = [Leaf()]
+  private var leaves: ContiguousArray<LeafPage> = [LeafPage()]
   private var inners: ContiguousArray<Inner> = []
   private var freeLeaves: [UInt32] = []
   private var freeInners: [UInt32] = []
@@ -43,9 +38,7 @@ struct KeyTreeNodes: Sendable {
   private var path: [Step] = []
 
   var memoryBytes: Int {
-    let leafBytes = leaves.reduce(leaves.capacity * MemoryLayout<Leaf>.stride) {
-      $0 + $1.keys.memoryBytes + $1.hashes.capacity * Digest.byteCount + 96  // and the heads of three arrays
-    }
+    let leafBytes = leaves.reduce(leaves.capacity * MemoryLayout<LeafPage>.stride) { $0 + $1.memoryBytes }
     return inners.reduce(leafBytes + inners.capacity * MemoryLayout<Inner>.stride) {
       $0 + $1.separators.memoryBytes + $1.children.capacity * 4 + $1.sums.capacity * MemoryLayout<RangeSum>.stride + 128
     }
@@ -53,25 +46,26 @@ struct KeyTreeNodes: Sendable {
 
   // MARK: Changing
 
-  /// Puts `hash` under `key`; returns the one it replaces.
-  mutating func set(_ key: UnsafeRawBufferPointer, _ hash: Digest) -> Digest? {
+  /// Puts the hash that `item` gives under `key`; returns the one it replaces. The hash is computed while the leaf comes from memory.
+  @inline(__always)
+  mutating func set(_ key: UnsafeRawBufferPointer, _ item: () -> Digest) -> Digest? {
     let leaf = descend(key)
-    let (index, isFound) = leaves[leaf].keys.lowerBound(key)
-    var old: Digest?
-    if isFound {
-      let replaced = leaves[leaf].hashes[index]
-      leaves[leaf].hashes[index] = hash
-      old = replaced
-      change { sum in
-        sum.remove(replaced)
-        sum.add(hash)
-      }
-    } else {
-      leaves[leaf].keys.insert(key, at: index)
-      if leaves[leaf].hashes.capacity == leaves[leaf].hashes.count { leaves[leaf].hashes.reserveCapacity(leaves[leaf].hashes.count + 8) }
-      leaves[leaf].hashes.insert(hash, at: index)
+    leaves[leaf].prefetch()
+    return set(key, item(), in: leaf)
+  }
+
+  private mutating func set(_ key: UnsafeRawBufferPointer, _ hash: Digest, in leaf: Int) -> Digest? {
+    let (index, isFound) = leaves[leaf].lowerBound(key)
+    guard isFound else {
+      leaves[leaf].insert(key, hash, at: index)
       change { $0.add(hash) }
-      if leaves[leaf].hashes.count > Self.capacity { splitLeaf(leaf) }
+      if leaves[leaf].count > Self.capacity { splitLeaf(leaf) }
+      return nil
+    }
+    let old = leaves[leaf].replaceHash(index, hash)
+    change { sum in
+      sum.remove(old)
+      sum.add(hash)
     }
     return old
   }
@@ -79,10 +73,9 @@ struct KeyTreeNodes: Sendable {
   /// Takes `key` out; returns its hash.
   mutating func remove(_ key: UnsafeRawBufferPointer) -> Digest? {
     let leaf = descend(key)
-    let (index, isFound) = leaves[leaf].keys.lowerBound(key)
+    let (index, isFound) = leaves[leaf].lowerBound(key)
     guard isFound else { return nil }
-    let hash = leaves[leaf].hashes.remove(at: index)
-    leaves[leaf].keys.remove(at: index)
+    let hash = leaves[leaf].remove(at: index)
     change { $0.remove(hash) }
     joinUpwards()
     return hash
@@ -111,15 +104,12 @@ struct KeyTreeNodes: Sendable {
   }
 
   private mutating func splitLeaf(_ leaf: Int) {
-    let half = leaves[leaf].hashes.count / 2
-    var upper = Leaf()
+    let half = leaves[leaf].count / 2
     // The shortest bytes between both halves separate them as well as a whole key does.
-    let separator = shortestBound(after: leaves[leaf].keys[half - 1], upTo: Array(leaves[leaf].keys[half]))
-    upper.keys = leaves[leaf].keys.split(at: half)
-    upper.hashes = ContiguousArray(leaves[leaf].hashes[half...])
-    leaves[leaf].hashes = ContiguousArray(leaves[leaf].hashes[..<half])
+    let separator = shortestBound(after: leaves[leaf].key(half - 1), upTo: leaves[leaf].key(half))
+    let upper = leaves[leaf].split(at: half)
     var sum = RangeSum()
-    for hash in upper.hashes { sum.add(hash) }
+    for index in 0..<upper.count { sum.add(upper.hash(index)) }
     let id: Int
     if let free = freeLeaves.popLast() {
       id = Int(free)
@@ -206,15 +196,14 @@ struct KeyTreeNodes: Sendable {
     }
   }
 
-  private func size(_ node: Int, _ isLeaf: Bool) -> Int { isLeaf ? leaves[node].hashes.count : inners[node].children.count }
+  private func size(_ node: Int, _ isLeaf: Bool) -> Int { isLeaf ? leaves[node].count : inners[node].children.count }
 
   /// Moves all of `b` behind what `a` has.
   private mutating func join(_ a: Int, _ b: Int, _ isLeaf: Bool, _ separator: [UInt8]) {
     if isLeaf {
       let moved = leaves[b]
-      leaves[b] = Leaf()
-      leaves[a].keys.append(contentsOf: moved.keys)
-      leaves[a].hashes.append(contentsOf: moved.hashes)
+      leaves[b] = LeafPage()
+      leaves[a].append(contentsOf: moved)
       freeLeaves.append(UInt32(truncatingIfNeeded: b))
     } else {
       let moved = inners[b]
@@ -233,8 +222,8 @@ struct KeyTreeNodes: Sendable {
   func hash(_ key: UnsafeRawBufferPointer) -> Digest? {
     var node = root
     for _ in 0..<depth { node = Int(inners[node].children[inners[node].separators.child(for: key)]) }
-    let (index, isFound) = leaves[node].keys.lowerBound(key)
-    return isFound ? leaves[node].hashes[index] : nil
+    let (index, isFound) = leaves[node].lowerBound(key)
+    return isFound ? leaves[node].hash(index) : nil
   }
 
   /// The sum of the items below `key`; its count is the key's rank.
@@ -246,8 +235,8 @@ struct KeyTreeNodes: Sendable {
       for left in 0..<child { sum += inners[node].sums[left] }
       node = Int(inners[node].children[child])
     }
-    let (index, _) = leaves[node].keys.lowerBound(key)
-    for left in 0..<index { sum.add(leaves[node].hashes[left]) }
+    let (index, _) = leaves[node].lowerBound(key)
+    for left in 0..<index { sum.add(leaves[node].hash(left)) }
     return sum
   }
 
@@ -264,9 +253,9 @@ struct KeyTreeNodes: Sendable {
       node = Int(inners[node].children[child])
     }
     let index = rank - sum.count
-    for left in 0..<index { sum.add(leaves[node].hashes[left]) }
-    let key = Array(leaves[node].keys[index])
-    if index > 0 { return (shortestBound(after: leaves[node].keys[index - 1], upTo: key), sum) }
+    for left in 0..<index { sum.add(leaves[node].hash(left)) }
+    let key = leaves[node].key(index)
+    if index > 0 { return (shortestBound(after: leaves[node].key(index - 1), upTo: key), sum) }
     // The key before is the last of another leaf.
     var cursor = KeyTreeCursor(self, rank: rank - 1)
     return (shortestBound(after: cursor.next()?.key ?? [], upTo: key), sum)
@@ -287,9 +276,9 @@ struct KeyTreeNodes: Sendable {
     return (node, rest)
   }
 
-  fileprivate func leafCount(_ leaf: Int) -> Int { leaves[leaf].hashes.count }
-  fileprivate func key(_ leaf: Int, _ index: Int) -> [UInt8] { Array(leaves[leaf].keys[index]) }
-  fileprivate func hash(_ leaf: Int, _ index: Int) -> Digest { leaves[leaf].hashes[index] }
+  fileprivate func leafCount(_ leaf: Int) -> Int { leaves[leaf].count }
+  fileprivate func key(_ leaf: Int, _ index: Int) -> [UInt8] { leaves[leaf].key(index) }
+  fileprivate func hash(_ leaf: Int, _ index: Int) -> Digest { leaves[leaf].hash(index) }
 }
 
 /// Walks over the items of a tree in ascending order. It holds the tree as it was.

@@ -1,6 +1,6 @@
 import StrataBytes
 
-/// Ascending keys in one piece of memory: what a node of the tree holds of them.
+/// Ascending keys in one piece of memory: the separators of an inner node.
 struct SortedKeys: Sendable {
   private var bytes: [UInt8] = []
   /// Where each key ends.
@@ -13,12 +13,6 @@ struct SortedKeys: Sendable {
   private func start(_ index: Int) -> Int { index == 0 ? 0 : Int(ends[index - 1]) }
 
   subscript(index: Int) -> ArraySlice<UInt8> { bytes[start(index)..<Int(ends[index])] }
-
-  /// Lends the key's bytes.
-  func withKey<Result>(_ index: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-    let range = start(index)..<Int(ends[index])
-    return bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[range])) }
-  }
 
   /// How many keys are below `key`, and whether the next one is `key`. O(log n) comparisons.
   func lowerBound(_ key: UnsafeRawBufferPointer) -> (index: Int, isFound: Bool) {

@@ -45,6 +45,8 @@ struct NodeRig {
   private(set) var replies: [SessionID: N.Response] = [:]
   private(set) var sent: [(from: NodeID, Message)] = []
   private(set) var persists = 0
+  /// Of these, those the node waits for.
+  private(set) var syncs = 0
   private(set) var checkpoints = 0
   private(set) var halts: [NodeID: String] = [:]
   private var lastSession: UInt64 = 0
@@ -100,6 +102,7 @@ struct NodeRig {
   mutating func forgetCounts() {
     sent = []
     persists = 0
+    syncs = 0
   }
 
   private mutating func carryOut() {
@@ -116,7 +119,9 @@ struct NodeRig {
       if !cut.contains(id), !cut.contains(peer), nodes[peer] != nil { deliver(.message(from: id, message), to: peer) }
     case .persist(_, let ticket, let persistence):
       persists += 1
-      if persistence == .sync { deliver(.persisted(ticket), to: id) }
+      guard persistence == .sync else { return }
+      syncs += 1
+      deliver(.persisted(ticket), to: id)
     case .checkpoint(_, let ticket):
       checkpoints += 1
       deliver(.persisted(ticket), to: id)

@@ -142,11 +142,8 @@ struct RaftStorageTests {
       try storage.compact(1, to: snapshot.place, keeping: snapshot)
       if round % 10 == 9 {
         #expect(storage.pinning(before: storage.lastSequence - 3).contains(9))
-        var state = StoredGroup()
-        state.hardState = HardState(term: 1)
-        state.entries = log([1])
-        try storage.rewrite(9, as: state)
-        try storage.release()
+        #expect(try storage.carryGroups(idleSince: storage.lastSequence - 3) == 1)
+        #expect(!storage.pinning(before: storage.lastSequence - 3).contains(9))
       }
       greatest = max(greatest, storage.lastSequence - storage.firstSequence)
     }
@@ -154,6 +151,72 @@ struct RaftStorageTests {
     try storage.close()
     let groups = try Self.open(disk).groups
     #expect(groups[9]?.entries == log([1]) && groups[1]?.entries.map(\.index) == Array(3996...4000))
+  }
+
+  /// Two groups that wrote once, one of them with a snapshot and entries on both sides of its mark, and one that goes on.
+  private static func workload(_ storage: RaftStorage, _ note: (Int) -> Void) throws {
+    try storage.waitUntilDurable(try storage.submit(append(log([1, 1, 2]), HardState(term: 2, vote: 3, commit: 2)), of: 7))
+    try storage.waitUntilDurable(try storage.submit(append(log([1, 1, 1, 1]), HardState(term: 1, commit: 4)), of: 8))
+    try storage.waitUntilDurable(try storage.submit(append(log([1, 1], after: 4), HardState(term: 1, commit: 6)), of: 8))
+    try storage.writeSnapshot(snapshot(1, 5), of: 8)
+    try storage.compact(8, to: LogPlace(term: 1, index: 3), keeping: snapshot(1, 5))
+    note(1)
+    for index in 1...12 as ClosedRange<UInt64> {
+      let entry = Entry(term: 1, index: index, payload: Array(repeating: 1, count: 600))
+      try storage.waitUntilDurable(try storage.submit(append([entry], HardState(term: 1, commit: index - 1)), of: 1))
+    }
+    try storage.writeSnapshot(snapshot(1, 12), of: 1)
+    try storage.compact(1, to: LogPlace(term: 1, index: 12), keeping: snapshot(1, 12))
+    let end = storage.lastSequence
+    guard try storage.carryGroups(idleSince: end - 2) == 2, storage.firstSequence >= end - 2 else { throw WorkloadFailure() }
+    // Once more, from where they lie now, after others have replaced some of their entries.
+    try storage.waitUntilDurable(try storage.submit(append(log([3], after: 2), HardState(term: 3, commit: 2)), of: 7))
+    note(2)
+    guard try storage.carryGroups(idleSince: storage.lastSequence + 1) == 3 else { throw WorkloadFailure() }
+  }
+
+  private struct WorkloadFailure: Error {}
+
+  @Test(.requirement("Raft.never.5")) func groupsThatAreMovedAreWholeAfterEveryCrash() throws {
+    var options = CrashEnumeration.Options()
+    options.singlesPerPoint = testDepth > 1 ? 24 : 1
+    options.tearsPerPoint = testDepth > 1 ? 6 : 1
+    options.randomsPerPoint = testDepth > 1 ? 4 : 1
+    options.crashesPerRecovery = testDepth > 1 ? 8 : 1
+    let report = try CrashEnumeration(options).run { (disk, ledger: Ledger<Int>) in
+      let storage = try Self.open(disk).storage
+      try Self.workload(storage) { ledger.note($0) }
+      try storage.close()
+    } recover: { disk, ledger in
+      let (storage, groups, isDamaged) = try Self.open(disk)
+      guard !isDamaged else { throw WorkloadFailure() }
+      let done = ledger.entries.max() ?? 0
+      if done >= 1 {
+        let first = groups[7]
+        let old = first?.entries == log([1, 1, 2]) && first?.hardState == HardState(term: 2, vote: 3, commit: 2)
+        let new = first?.entries.map(\.term) == [1, 1, 3] && first?.hardState == HardState(term: 3, commit: 2)
+        guard new || (old && done < 2) else { throw WorkloadFailure() }
+        let second = groups[8]
+        guard second?.entries.map(\.index) == [4, 5, 6], second?.base == LogPlace(term: 1, index: 3),
+          second?.snapshot == LogPlace(term: 1, index: 5), second?.hardState == HardState(term: 1, commit: 6)
+        else { throw WorkloadFailure() }
+        _ = try storage.snapshot(of: 8, at: LogPlace(term: 1, index: 5)).content()
+      }
+      try storage.close()
+    }
+    #expect(report.isClean, "\(report)")
+    #expect(report.images > 50)
+  }
+
+  @Test func aGroupThatNeedsMuchIsNotMoved() throws {
+    let disk = SimulatedFileSystem()
+    let storage = try Self.open(disk).storage
+    let entry = Entry(term: 1, index: 1, payload: Array(repeating: 7, count: RaftStorage.maxCarriedBytes))
+    try storage.waitUntilDurable(try storage.submit(Self.append([entry], HardState(term: 1)), of: 1))
+    try storage.waitUntilDurable(try storage.submit(Self.append(log([1]), HardState(term: 1)), of: 2))
+    #expect(try storage.carryGroups(idleSince: storage.lastSequence + 1) == 1)
+    #expect(storage.pinning(before: storage.lastSequence - 1) == [1])
+    try storage.close()
   }
 
   @Test func aMarkThatLaterOnesHaveLeftBehindIsNoContradiction() throws {

@@ -123,6 +123,7 @@ enum LogTargets {
       try log.close()
     }
     guard let (storage, groups, _) = try? RaftStorage.open("/raft", cluster: 5, options: options(), on: disk) else { return false }
+    _ = try? storage.carryGroups(idleSince: storage.lastSequence + 1)
     for (group, state) in groups { _ = try? storage.rewrite(group, as: state) }
     _ = try? storage.close()
     return true

@@ -158,6 +158,37 @@ import Testing
 
   // MARK: What the server says of itself
 
+  @Test func slowCommandsShowAsTheyDoOnOneServer() throws {
+    let group = try Group(1)
+    let client = try group.connect(1)
+    _ = try group.leader()
+    #expect(try client.call("CLIENT", "SETNAME", "tester") == .ok)
+    #expect(try client.call("CONFIG", "SET", "slowlog-log-slower-than", "0") == .ok)
+    #expect(try client.call("CONFIG", "SET", "latency-monitor-threshold", "1") == .ok)
+    try client.send(Client.encode(["SET", "a", "1"]) + Client.encode(["GET", "a"]))
+    #expect(try client.reply() == .ok)
+    #expect(try client.reply() == .bulk("1"))
+    guard case .array(let entries) = try client.call("SLOWLOG", "GET", "-1") else {
+      Issue.record("SLOWLOG")
+      return
+    }
+    let calls = entries.compactMap { entry -> [Reply]? in if case .array(let fields) = entry { fields } else { nil } }
+    for words in [["SET", "a", "1"], ["GET", "a"]] {
+      let entry = try #require(calls.first { $0[3] == .array(words.map { .bulk($0) }) }, "\(words)")
+      #expect(entry[5] == .bulk("tester"))
+    }
+    // A write of a few megabytes, synced, takes more than a millisecond.
+    let long = String(repeating: "x", count: 6 << 20)
+    _ = try group.eventually {
+      guard try client.call("SET", "long", long) == .ok, case .array(let latest) = try client.call("LATENCY", "LATEST") else { return nil as Bool? }
+      return latest.isEmpty ? nil : true
+    }
+    #expect(try client.call("CONFIG", "SET", "slowlog-log-slower-than", "-1") == .ok)
+    #expect(try client.call("SLOWLOG", "RESET") == .ok)
+    #expect(try client.call("SET", "a", "2") == .ok)
+    #expect(try client.call("SLOWLOG", "LEN") == .integer(0))
+  }
+
   @Test func roleInfoAndWaitTellTheTruth() throws {
     let group = try Group()
     let leader = try group.leader()

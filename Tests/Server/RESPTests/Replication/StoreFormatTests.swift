@@ -1,4 +1,5 @@
 import Logging
+import NIOCore
 import StrataHost
 import StrataLSMTree
 import StrataNodes
@@ -67,9 +68,9 @@ import Testing
 
   // MARK: The store
 
-  private func store(_ path: String) throws -> ReplicatedStore {
+  private func store(_ path: String, options: LSMOptions = LSMOptions()) throws -> ReplicatedStore {
     try ReplicatedStore(
-      .init(path), options: LSMOptions(), maxReplyBytes: 1 << 20, cacheBytes: 1 << 16, clock: { 5000 },
+      .init(path), options: options, maxReplyBytes: 1 << 20, cacheBytes: 1 << 16, clock: { 5000 },
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
   }
 
@@ -78,6 +79,42 @@ import Testing
     let path = String(cString: try #require(mkdtemp(&template)))
     defer { removeTree(path) }
     try body(path)
+  }
+
+  @Test func aWriteLongerThanWhatTheSegmentHasLeftIsMade() throws {
+    try withDirectory { path in
+      var options = LSMOptions()
+      options.logSegmentBytes = 1 << 20
+      let store = try store(path, options: options)
+      let long = String(repeating: "x", count: 6 << 20)
+      for number in 0..<4 {
+        #expect(store.apply(batch([["SET", "k\(number)", "short"]])) == Array("+OK\r\n".utf8))
+        #expect(store.apply(batch([["SET", "long\(number)", long], ["STRLEN", "long\(number)"]])) == Array("+OK\r\n:6291456\r\n".utf8))
+      }
+      // What a command builds has the bound of what a client may send.
+      #expect(store.apply(batch([["APPEND", "long1", String(repeating: "y", count: 1 << 20)]])) == Array(":7340032\r\n".utf8))
+      #expect(String(decoding: store.apply(batch([["APPEND", "long1", "y"]])), as: UTF8.self).hasPrefix("-ERR string exceeds maximum allowed size"))
+      #expect(store.failure == nil)
+      try store.close()
+    }
+  }
+
+  @Test func aWriteThatNeverFitsEndsWithAReason() throws {
+    let engine = MemoryEngine()
+    engine.state.withLock { $0.writeError = EngineError(.noRoom, "too much is waiting") }
+    let keyspace = try Keyspace(engine: engine, cacheBytes: 0, clock: { 1000 }, expiryClock: { 1000 })
+    var context = CommandContext(keyspace: keyspace, reply: ReplyWriter(buffer: .init(), limit: 1 << 20))
+    let index = try #require(OwnedCall([Array("set".utf8)]).withInvocation { CommandTable.shared.find($0[0]) })
+    let failure = OwnedCall(["set", "k", "v"].map { Array($0.utf8) }).withInvocation { context.carryOut(CommandTable.shared.rules[index], $0) }
+    #expect(failure?.hasPrefix("'set' found no room in the store") == true)
+    #expect(String(buffer: context.reply.buffer) == "-MISCONF the store takes no writes\r\n")
+    // A disk that is full says so instead of having room later.
+    engine.state.withLock { state in
+      state.hasRoom = false
+      state.roomError = EngineError(.noSpace, "the disk is full")
+    }
+    let full = OwnedCall(["set", "k", "v"].map { Array($0.utf8) }).withInvocation { context.carryOut(CommandTable.shared.rules[index], $0) }
+    #expect(full == "the disk is full")
   }
 
   @Test func twoStoresAgreeWhateverTheirClocksSay() throws {
