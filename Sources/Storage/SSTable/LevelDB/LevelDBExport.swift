@@ -84,7 +84,7 @@ private struct LevelDBOutput: ~Copyable {
       guard kind == .value || kind == .deletion else { throw .inexpressible(format: "LevelDB's table", what: "a merge operand") }
       var key = [UInt8](cursor.entry.key)
       withUnsafeBytes(of: cursor.entry.trailer.word.littleEndian) { key.append(contentsOf: $0) }
-      block.add(key, cursor.entry.value.bytes)
+      block.add(key, cursor.entry.value)
       entries += 1
       if block.estimatedBytes >= options.blockSize { try end(&block, &index) }
       try cursor.next()
@@ -102,7 +102,7 @@ private struct LevelDBOutput: ~Copyable {
     let handle = try write(block.finish())
     var value = ByteWriter()
     handle.encode(to: &value)
-    index.add(key, value.bytes)
+    value.bytes.withUnsafeBytes { index.add(key, $0) }
   }
 
   private mutating func write(_ block: [UInt8]) throws(TableError) -> LevelDBFormat.Handle {

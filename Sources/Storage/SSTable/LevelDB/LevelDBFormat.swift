@@ -86,8 +86,8 @@ struct LevelDBBlockBuilder: ~Copyable {
   /// How long the block would be now.
   var estimatedBytes: Int { writer.count + restarts.count * 4 + 4 }
 
-  /// Adds an entry behind all others.
-  mutating func add(_ key: [UInt8], _ value: RawSpan) {
+  /// Adds an entry behind all others. `value` need not outlive the call.
+  mutating func add(_ key: [UInt8], _ value: UnsafeRawBufferPointer) {
     var shared = 0
     if count > 0, count % restartInterval == 0 {
       restarts.append(UInt32(truncatingIfNeeded: writer.count))  // blocks end long before 4 GiB
@@ -96,9 +96,9 @@ struct LevelDBBlockBuilder: ~Copyable {
     }
     writer.writeVarint32(UInt32(shared))
     writer.writeVarint32(UInt32(key.count - shared))
-    writer.writeVarint32(UInt32(value.byteCount))
+    writer.writeVarint32(UInt32(value.count))
     writer.writeBytes(key.span.bytes.extracting(shared..<key.count))
-    writer.writeBytes(value)
+    writer.writeBytes(value.bytes)
     lastKey = key
     count += 1
   }
