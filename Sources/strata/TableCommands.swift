@@ -125,8 +125,9 @@ struct TableCommands: ParsableCommand {
             writer.abandon()
             Outcome.exit(Outcome.usage, error.description)
           }
+          let (key, value) = (entry.key, entry.value)
           do throws(TableError) {
-            try writer.add(key: entry.key.span.bytes, sequence: entry.sequence, kind: entry.kind, value: entry.value.span.bytes)
+            try writer.add(key: key.span.bytes, sequence: entry.sequence, kind: entry.kind, value: value.span.bytes)
           } catch {
             writer.abandon()
             throw error
