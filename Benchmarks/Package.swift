@@ -39,6 +39,7 @@ let package = Package(
     bench("bench-raft", ["StrataHost", "StrataNodes", "StrataRaft"].map(strata) + [system]),
     .target(name: "CAllocations"),
     bench("bench-sim", ["StrataNodes", "StrataRaft", "StrataScenarios", "StrataSimulation"].map(strata) + ["CAllocations"]),
+    bench("bench-sstable", ["StrataCompression", "StrataDisk", "StrataFilters", "StrataSSTable"].map(strata) + [system]),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
     .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: settings),
   ]
