@@ -43,7 +43,7 @@ test: setup-test  ## install what tests need, then every test (FILTER=regex for 
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
-BENCHES = core checkers sim wal bitcask lsm filters merkle hashing avro raft resp
+BENCHES = core checkers sim wal bitcask lsm sstable filters merkle hashing avro raft resp
 bench: $(BENCHES:%=bench-%)  ## every benchmark against its peers (BENCH_ARGS="--rounds 7")
 
 bench-core: setup-bench  ## the checksum against one lane in C
@@ -70,6 +70,9 @@ bench-bitcask: setup-bench  ## Bitcask against TKRZW, LMDB and RocksDB
 
 bench-lsm: setup-bench  ## the ordered engine against RocksDB's db_bench
 	swift run -c release --package-path Benchmarks bench-lsm $(BENCH_ARGS)
+
+bench-sstable: setup-bench  ## sorted tables against RocksDB's
+	swift run -c release --package-path Benchmarks bench-sstable $(BENCH_ARGS)
 
 bench-merkle: setup-bench  ## Merkle trees against OpenSSL's SHA-256, reconciliation against full exchanges
 	swift run -c release --package-path Benchmarks bench-merkle $(BENCH_ARGS)
@@ -144,4 +147,4 @@ setup-bench:
 
 .PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
   sim-night soak fuzz sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
-  bench-merkle bench-hashing bench-filters bench-avro bench-raft cluster nemesis
+  bench-merkle bench-hashing bench-filters bench-sstable bench-avro bench-raft cluster nemesis

@@ -44,12 +44,12 @@ let blocks: [Target] = [
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
   block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
-  block("Storage", "Bitcask", ["CStrataFilters", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
-  block("Storage", "Filters", ["CStrataFilters", "StrataBytes"]),
+  block("Storage", "Bitcask", ["CStrataMemory", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
+  block("Storage", "Filters", ["CStrataFilters", "CStrataMemory", "StrataBytes"]),
   block(
     "Storage", "LSMTree",
-    ["CStrataFilters", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
-  block("Storage", "MerkleTree", ["CStrataMerkle", "StrataBytes", "StrataJobs"]),
+    ["CStrataMemory", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
+  block("Storage", "MerkleTree", ["CStrataMemory", "StrataBytes", "StrataJobs"]),
   block("Storage", "NodeLog", ["StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
@@ -59,9 +59,8 @@ let blocks: [Target] = [
   block(
     "Proof", "Scenarios",
     [
-      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataRaft",
-      "StrataSimulation",
-      "StrataWriteAheadLog", system,
+      "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataDisk", "StrataHost", "StrataJobs", "StrataLSMTree", "StrataNodes", "StrataRaft",
+      "StrataSimulation", "StrataWriteAheadLog", system,
     ]),
   block("Partitioning", "ConsistentHashing", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
   block("Encoding", "Avro", ["CStrataAvro", "StrataBytes", "StrataCompression", "StrataDisk", system]),
@@ -85,7 +84,7 @@ let blockTests: [Target] = [
   tests("Core", "Disk", ["StrataDisk", "StrataNodes", "StrataSimulation", system]),
   tests("Core", "Host", ["StrataHost", "StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes"]),
   tests("Core", "Jobs", ["StrataJobs"]),
-  tests("Core", "Simulation", ["StrataSimulation", "StrataDisk", "StrataNodes", system]),
+  tests("Core", "Simulation", ["StrataSimulation", "StrataBytes", "StrataDisk", "StrataNodes", system]),
   tests("Storage", "MerkleTree", ["StrataMerkleTree", "StrataBytes", "StrataNodes", "StrataSimulation"]),
   tests("Storage", "Filters", ["CStrataFilters", "StrataBytes", "StrataFilters", "StrataNodes"]),
   tests(
@@ -140,9 +139,9 @@ let tool: [Target] = [
   .executableTarget(
     name: "strata",
     dependencies: [
-      "StrataAvro", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataConsistentHashing", "StrataDisk", "StrataFilters", "StrataJobs",
-      "StrataLSMTree", "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation", "StrataWriteAheadLog", system, log,
-      nio[0],
+      "StrataAvro", "StrataBitcask", "StrataBytes", "StrataCheckers", "StrataCompression", "StrataConsistentHashing", "StrataDisk", "StrataFilters",
+      "StrataJobs", "StrataLSMTree", "StrataMerkleTree", "StrataRESP", "StrataSSTable", "StrataScenarios", "StrataSimulation",
+      "StrataWriteAheadLog", system, log, nio[0],
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ],
     path: "Sources/strata", swiftSettings: settings)
@@ -158,8 +157,8 @@ let shims: [Target] = [
   .target(name: "CStrataDigest", path: "Sources/Core/CStrataDigest"),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
+  .target(name: "CStrataMemory", path: "Sources/Core/CStrataMemory"),
   .target(name: "CStrataFilters", path: "Sources/Storage/CStrataFilters"),
-  .target(name: "CStrataMerkle", path: "Sources/Storage/CStrataMerkle"),
 ]
 
 let serverTargets =

@@ -37,7 +37,9 @@ let package = Package(
     bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),
     bench("bench-raft", ["StrataHost", "StrataNodes", "StrataRaft"].map(strata) + [system]),
-    bench("bench-sim", ["StrataNodes", "StrataScenarios", "StrataSimulation"].map(strata)),
+    .target(name: "CAllocations"),
+    bench("bench-sim", ["StrataNodes", "StrataRaft", "StrataScenarios", "StrataSimulation"].map(strata) + ["CAllocations"]),
+    bench("bench-sstable", ["StrataCompression", "StrataDisk", "StrataFilters", "StrataSSTable"].map(strata) + [system]),
     bench("bench-wal", [strata("StrataWriteAheadLog"), strata("StrataJobs"), system]),
     .testTarget(name: "BenchmarkKitTests", dependencies: ["BenchmarkKit"], swiftSettings: settings),
   ]

@@ -52,7 +52,7 @@ if [ "$purpose" = bench ]; then
   want_command g++ g++ "compiles the benchmarks' peers"
   want libavro-dev "libavro, a peer of Avro"
   want libleveldb-dev "LevelDB's log, a peer of the write-ahead log"
-  want librocksdb-dev "RocksDB, a peer of the log and of Bitcask"
+  want librocksdb-dev "RocksDB, a peer of the log, of Bitcask and of sorted tables"
   want rocksdb-tools "db_bench, the peer of the ordered engine"
   want liblmdb-dev "LMDB, a peer of Bitcask"
   want libssl-dev "OpenSSL's SHA-256, the peer of Merkle trees"

@@ -51,9 +51,11 @@ struct InputChange: Decodable {
   var valueBase64: String?
   /// Milliseconds to live, where the target knows of such.
   var ttlMilliseconds: Int?
+  /// The place in the order of writes, where the target is told it.
+  var sequence: UInt64?
 
   enum CodingKeys: String, CodingKey {
-    case op, key, value
+    case op, key, value, sequence
     case keyBase64 = "key_base64"
     case valueBase64 = "value_base64"
     case ttlMilliseconds = "ttl_ms"

@@ -74,32 +74,30 @@ struct SimCommands: ParsableCommand {
 
     @Argument(help: "The scenario: `strata sim list` names them.") var scenario: String
     @Option(help: "The seed everything follows from.") var seed: UInt64 = 1
-    @Flag(help: "Print one line for each thing that happened.") var trace = false
-    @Option(help: "Write a diagram of the run to this file.") var html: String?
-    @Option(help: "Write the trace as JSON Lines to this file.") var traceFile: String?
+    @OptionGroup var traces: TraceOptions
     @Option(help: "Where a failure is kept.") var failures = "failures"
     @Flag(help: "Print one JSON object.") var json = false
 
     func run() throws {
       let scenario = SimCommands.scenario(scenario)
       let plan = scenario.plan(seed: seed)
-      let keepsTrace = trace || html != nil || traceFile != nil
-      let report = SimCommands.run(scenario, plan, trace: keepsTrace ? Trace(keepsStates: html != nil) : nil)
-      if trace { print(report.traceText) }
-      if let html { SimCommands.write(SpaceTimeDiagram(report).html, to: html) }
-      if let traceFile { SimCommands.write(report.traceLines, to: traceFile) }
-      try SimCommands.tell(report, json: json, kept: report.failure == nil ? nil : SimCommands.keep(scenario, plan, in: failures))
+      let started = MonotonicClock.now()
+      let report = SimCommands.run(scenario, plan, trace: traces.kept)
+      let elapsed = MonotonicClock.now() - started
+      traces.write(report)
+      try SimCommands.tell(report, elapsed, json: json, kept: report.failure == nil ? nil : SimCommands.keep(scenario, plan, in: failures))
     }
   }
 
   /// Prints what a run came to and ends with 2 if it failed.
-  static func tell(_ report: RunReport, json: Bool, kept: String?) throws {
+  static func tell(_ report: RunReport, _ elapsed: UInt64, json: Bool, kept: String?) throws {
     if json {
       var object = JSONText()
       object.add("scenario", report.scenario)
       object.add("seed", report.plan.seed)
       object.add("digest", report.digest.description)
       object.add("simulated_ns", report.simulatedTime)
+      object.add("elapsed_ns", elapsed)
       object.add("events", report.events)
       object.add("requests", report.requests)
       object.add("served", report.served)
@@ -112,11 +110,17 @@ struct SimCommands: ParsableCommand {
       print(
         "\(report.scenario) seed \(report.plan.seed): \(report.plan.nodes) nodes, \(report.plan.faults.count) faults, \(report.served) of "
           + "\(report.requests) requests served, \(report.events) events in \(SimCommands.seconds(report.simulatedTime)) of virtual time, "
-          + "digest \(report.digest)")
+          + "\(SimCommands.pace(report.simulatedTime, elapsed)), digest \(report.digest)")
       if let failure = report.failure { print("FAILED: \(failure)") }
       if let kept { print("strata sim replay \(kept)") }
     }
     if report.failure != nil { throw ExitCode(Outcome.damage) }
+  }
+
+  /// How much virtual time a minute of one core would have bought: `27.3 simulated hours a minute`.
+  static func pace(_ simulated: UInt64, _ elapsed: UInt64) -> String {
+    let tenths = UInt64(Double(simulated) / Double(max(1, elapsed)) * 10 / 60)
+    return "\(tenths / 10).\(tenths % 10) simulated hours a minute of one core"
   }
 
   static func seconds(_ nanoseconds: UInt64) -> String { "\(nanoseconds / 1_000_000_000).\(nanoseconds / 100_000_000 % 10) s" }
@@ -144,13 +148,15 @@ struct SimCommands: ParsableCommand {
       let seeds = seeds ?? (minutes == nil ? 1000 : .max)
       let hunt = SeedHunt(scenarios: scenarios, first: first, seeds: seeds, deadline: deadline)
       let started = MonotonicClock.now()
-      let workers = (0..<(jobs ?? System.coreCount)).map { index in Worker(name: "hunt \(index)") { hunt.run() } }
+      let jobs = jobs ?? System.coreCount
+      let workers = (0..<jobs).map { index in Worker(name: "hunt \(index)") { hunt.run() } }
       for worker in workers { worker.join() }
       let result = hunt.result
       let elapsed = Double(MonotonicClock.now() - started) / 1e9
       print(
         "\(result.runs) runs, \(result.failures.count) failures, \(hours(result.simulated)) simulated hours in "
-          + "\(Int(elapsed)) s of wall time: \(Int(Double(result.simulated) / 1e9 / max(0.001, elapsed))) times real time, "
+          + "\(Int(elapsed)) s of wall time on \(jobs) threads: "
+          + "\(SimCommands.pace(result.simulated, UInt64(elapsed * 1e9 * Double(jobs)))), "
           + "\(result.events) events, \(result.served) requests served")
       for (name, count) in result.situations.sorted(by: { $0.key < $1.key }) {
         print("  \(count > 0 ? "reached" : "NEVER REACHED")  \(name)  \(count)")
@@ -297,23 +303,25 @@ struct SimCommands: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "Run a kept failure again, event by event as it was.")
 
     @Argument(help: "The failure file.", completion: .file()) var file: String
-    @Flag(help: "Print one line for each thing that happened.") var trace = false
-    @Option(help: "Write a diagram of the run to this file.") var html: String?
-    @Option(help: "Write the trace as JSON Lines to this file.") var traceFile: String?
+    @Option(help: "Leave out of what is written whatever came later than so many milliseconds of virtual time.") var until: Double?
+    @OptionGroup var traces: TraceOptions
     @Flag(help: "Print one JSON object.") var json = false
+
+    func validate() throws {
+      if let until, !(until >= 0 && until <= 1e12) { throw ValidationError("--until lies between 0 and 10^12 milliseconds") }
+    }
 
     func run() throws {
       let (file, scenario) = SimCommands.failure(file)
+      let started = MonotonicClock.now()
       let report = SimCommands.run(scenario, file.plan, trace: Trace())
+      let elapsed = MonotonicClock.now() - started
       if report.digest.description != file.digest {
         StandardError.write("strata: the run differs from the one that was kept (revision \(file.revision), this is \(RESPServer.version))\n")
       }
-      if trace { print(report.traceText) }
-      if let traceFile { SimCommands.write(report.traceLines, to: traceFile) }
-      if let html {
-        SimCommands.write(SpaceTimeDiagram(SimCommands.run(scenario, file.plan, trace: Trace(keepsStates: true))).html, to: html)
-      }
-      try SimCommands.tell(report, json: json, kept: nil)
+      let shown = traces.html == nil ? report : SimCommands.run(scenario, file.plan, trace: Trace(keepsStates: true))
+      traces.write(until.map { shown.shown(until: UInt64($0 * 1e6)) } ?? shown)
+      try SimCommands.tell(report, elapsed, json: json, kept: nil)
     }
   }
 }

@@ -13,8 +13,8 @@ struct Strata: ParsableCommand {
       """,
     version: "strata \(RESPServer.version)",
     subcommands: [
-      Serve.self, WALCommands.self, BitcaskCommands.self, LSMCommands.self, CheckCommand.self, SimCommands.self, MerkleCommands.self,
-      RingCommands.self, FilterCommands.self, AvroCommands.self, RaftCommands.self, Version.self,
+      Serve.self, WALCommands.self, BitcaskCommands.self, LSMCommands.self, TableCommands.self, CheckCommand.self, SimCommands.self,
+      MerkleCommands.self, RingCommands.self, FilterCommands.self, AvroCommands.self, RaftCommands.self, Version.self,
     ])
 }
 

@@ -64,6 +64,32 @@ class Simulation(unittest.TestCase):
         self.assertEqual(changed.returncode, 1)
         self.assertIn("checksum", changed.stderr)
 
+    def test_runs_are_written_for_other_tools(self):
+        run = self.sim("run", "register.abd", "--seed", "3", "--perfetto", "run.json")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("simulated hours a minute of one core", run.stdout)
+        with open(os.path.join(self.directory.name, "run.json")) as file:
+            events = json.load(file)["traceEvents"]
+        self.assertGreater(sum(event["ph"] == "X" for event in events), 100)
+        self.assertEqual(sum(event["ph"] == "s" for event in events), sum(event["ph"] == "f" for event in events))
+
+    def test_a_replay_can_end_earlier(self):
+        runs = (self.sim("run", "register.minority", "--seed", str(seed)) for seed in range(1, 60))
+        failed = next(run for run in runs if run.returncode == 2)
+        path = failed.stdout.split("strata sim replay ")[1].strip()
+        whole = self.sim("replay", path, "--trace-file", "whole.json")
+        self.assertEqual(whole.returncode, 2)
+        self.assertEqual(self.sim("replay", path, "--until", "500", "--trace-file", "part.json").returncode, 2)
+        lines = {}
+        for name in ("whole", "part"):
+            with open(os.path.join(self.directory.name, name + ".json")) as file:
+                lines[name] = file.read().splitlines()[1:-1]
+        self.assertEqual(lines["part"], lines["whole"][: len(lines["part"])])
+        self.assertTrue(all(int(json.loads(line)["t"]) <= 500_000_000 for line in lines["part"]))
+        self.assertGreater(len(lines["whole"]), len(lines["part"]))
+        self.assertGreater(len(lines["part"]), 10)
+        self.assertEqual(self.sim("replay", path, "--until", "x").returncode, 64)
+
     def test_what_must_hold_holds(self):
         hunt = self.sim("hunt", "register.abd", "--seeds", "200")
         self.assertEqual(hunt.returncode, 0, hunt.stdout)

@@ -9,32 +9,57 @@ struct Kind: Sendable {
   var probeGoal: Double
   var add: @Sendable (Loads, Int, Int) throws -> Figures
   var probe: @Sendable (Loads, Int, Int) throws -> Figures
+  /// The same key by key, where `add` and `probe` give a loop of keys to one call, as the peer's loops are one.
+  var addSingly: (@Sendable (Loads, Int, Int) throws -> Figures)?
+  var probeSingly: (@Sendable (Loads, Int, Int) throws -> Figures)?
 }
 
 private let blocked = Kind(
   name: "blocked Bloom, 10 bits", peer: "split-block", addGoal: 0.9, probeGoal: 0.9,
   add: { loads, capacity, operations in
     try loads.add(operations, make: { try BlockedBloomFilter(expectedItems: capacity, bitsPerKey: 10) }) { filter, hashes in
-      for hash in hashes { filter.insert(hash: hash) }
+      filter.insert(hashes: hashes.span)
     }
   },
   probe: { loads, capacity, operations in
     var filter = try BlockedBloomFilter(expectedItems: capacity, bitsPerKey: 10)
     filter.insert(hashes: loads.hashes.span)
-    return loads.probe(operations) { filter.mayContain(hash: $0) }
+    return loads.batches(of: 1024, operations, filter)
+  },
+  addSingly: { loads, capacity, operations in
+    try loads.add(operations, make: { try BlockedBloomFilter(expectedItems: capacity, bitsPerKey: 10) }) { filter, hashes in
+      for hash in hashes { filter.insert(hash: hash) }
+    }
+  },
+  probeSingly: { loads, capacity, operations in
+    var filter = try BlockedBloomFilter(expectedItems: capacity, bitsPerKey: 10)
+    filter.insert(hashes: loads.hashes.span)
+    let filled = filter
+    return loads.probe(operations) { filled.mayContain(hash: $0) }
   })
 
 private let classic = Kind(
   name: "classic Bloom, 12 bits", peer: "bloom12", addGoal: 1, probeGoal: 1,
   add: { loads, capacity, operations in
     try loads.add(operations, make: { try BloomFilter(bits: UInt64(capacity) * 12, hashes: 8) }) { filter, hashes in
-      for hash in hashes { filter.add(hash: hash) }
+      filter.add(hashes: hashes.span)
     }
   },
   probe: { loads, capacity, operations in
     var filter = try BloomFilter(bits: UInt64(capacity) * 12, hashes: 8)
     filter.add(hashes: loads.hashes.span)
-    return loads.probe(operations) { filter.mayContain(hash: $0) }
+    return loads.batches(of: 1024, operations, filter)
+  },
+  addSingly: { loads, capacity, operations in
+    try loads.add(operations, make: { try BloomFilter(bits: UInt64(capacity) * 12, hashes: 8) }) { filter, hashes in
+      for hash in hashes { filter.add(hash: hash) }
+    }
+  },
+  probeSingly: { loads, capacity, operations in
+    var filter = try BloomFilter(bits: UInt64(capacity) * 12, hashes: 8)
+    filter.add(hashes: loads.hashes.span)
+    let filled = filter
+    return loads.probe(operations) { filled.mayContain(hash: $0) }
   })
 
 private let fuse = Kind(
@@ -55,7 +80,8 @@ private let cuckoo = Kind(
   probe: { loads, capacity, operations in
     var filter = try CuckooFilter(capacity: capacity)
     for hash in loads.hashes { try filter.add(hash: hash) }
-    return loads.probe(operations) { filter.mayContain(hash: $0) }
+    let filled = filter
+    return loads.probe(operations) { filled.mayContain(hash: $0) }
   })
 
 private let scalable = Kind(
@@ -66,7 +92,8 @@ private let scalable = Kind(
   probe: { loads, _, operations in
     var filter = try ScalableBloomFilter()
     for hash in loads.hashes { try filter.add(hash: hash) }
-    return loads.probe(operations) { filter.mayContain(hash: $0) }
+    let filled = filter
+    return loads.probe(operations) { filled.mayContain(hash: $0) }
   })
 
 /// Adding and probing one kind, with room for `capacity` keys and `keys` of them in.
@@ -79,14 +106,18 @@ func comparisons(_ kind: Kind, _ loads: Loads, capacity: Int, label: String, pro
       ["--kind", kind.peer, "--op", op, "--records", "\(keys)", "--capacity", "\(capacity)", "--operations", "\(probes)", "--seed", "\(seed)"],
       as: kind.peer)
   }
+  func singly(_ body: (@Sendable (Loads, Int, Int) throws -> Figures)?) -> [Contender] {
+    guard let body else { return [] }
+    return [Contender("key by key") { _ in try body(loads, capacity, probes) }]
+  }
   return [
     Comparison(
       "\(kind.name), \(label), add", unit: "keys", parameters: parameters,
-      subject: Contender("strata") { _ in try kind.add(loads, capacity, probes) }, peers: [peer("add")],
+      subject: Contender("strata") { _ in try kind.add(loads, capacity, probes) }, peers: [peer("add")] + singly(kind.addSingly),
       goals: [.ratio(to: kind.peer, atLeast: kind.addGoal)]),
     Comparison(
       "\(kind.name), \(label), probe", unit: "probes", parameters: parameters,
-      subject: Contender("strata") { _ in try kind.probe(loads, capacity, probes) }, peers: [peer("probe")],
+      subject: Contender("strata") { _ in try kind.probe(loads, capacity, probes) }, peers: [peer("probe")] + singly(kind.probeSingly),
       goals: [.ratio(to: kind.peer, atLeast: kind.probeGoal)]),
   ]
 }
@@ -98,7 +129,7 @@ func batches(_ loads: Loads, capacity: Int, probes: Int) throws -> Comparison {
   let filled = filter
   return Comparison(
     "blocked Bloom, memory, batches of 64", unit: "probes", parameters: [("room for", "\(capacity)")],
-    subject: Contender("batches") { _ in loads.batches(probes, filled) },
+    subject: Contender("batches") { _ in loads.batches(of: 64, probes, filled) },
     peers: [
       Contender("single probes, each after the last") { _ in chained(loads, probes, filled) },
       Contender("single probes") { _ in loads.probe(probes) { filled.mayContain(hash: $0) } },

@@ -52,20 +52,20 @@ struct Loads: Sendable {
     return Figures(operations: Double(done), seconds: seconds, extras: ["positives": Double(found) / Double(done)])
   }
 
-  /// Asks 64 questions at a time.
-  func batches(_ operations: Int, _ filter: some MembershipFilter) -> Figures {
+  /// Asks `size` questions at a time.
+  func batches(of size: Int, _ operations: Int, _ filter: some MembershipFilter) -> Figures {
     var done = 0
     var found = 0
-    var answers = BitMask(count: 64)
+    var answers = BitMask(count: size)
     let begin = nanoseconds()
     while done < operations {
       probes.withUnsafeBufferPointer { probes in
-        for first in stride(from: 0, to: probes.count - 63, by: 64) {
-          filter.mayContain(hashes: Span(_unsafeElements: UnsafeBufferPointer(rebasing: probes[first..<first + 64])), into: &answers)
+        for first in stride(from: 0, to: probes.count - size + 1, by: size) {
+          filter.mayContain(hashes: Span(_unsafeElements: UnsafeBufferPointer(rebasing: probes[first..<first + size])), into: &answers)
           found += answers.setCount
         }
       }
-      done += probes.count / 64 * 64
+      done += probes.count / size * size
     }
     let seconds = Double(nanoseconds() - begin) * 1e-9
     return Figures(operations: Double(done), seconds: seconds, extras: ["positives": Double(found) / Double(done)])

@@ -34,3 +34,8 @@ public enum Catalogue {
   /// The scenario of this name.
   public static func scenario(_ name: String) -> AnyScenario? { all.first { $0.name == name } }
 }
+
+extension Set<FaultKind> {
+  /// What is enough to show what is broken on purpose: a run that spends its faults on other things shows it later.
+  static let plain = Set(FaultKind.allCases).subtracting([.swizzleClog, .relapse, .otherKnobs, .streams, .corruption])
+}

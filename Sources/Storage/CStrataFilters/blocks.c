@@ -15,11 +15,15 @@ int strata_block_test_narrow(const void *block, uint32_t half, int count) {
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#define WIDE __attribute__((target("avx2")))
+#define WIDE __attribute__((target("avx2,bmi,bmi2")))
+#define WIDEST __attribute__((target("avx2,bmi,bmi2,avx512f,avx512vl")))
+
+static int has_widest_blocks;
 
 __attribute__((constructor)) static void choose(void) {
   __builtin_cpu_init();
-  strata_has_wide_blocks = __builtin_cpu_supports("avx2") != 0;
+  strata_has_wide_blocks = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+  has_widest_blocks = strata_has_wide_blocks && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
   if (strata_has_wide_blocks) strata_block_test_form = strata_block_test_wide;
 }
 
@@ -57,23 +61,73 @@ WIDE static inline __attribute__((always_inline)) int test(const void *block, ui
 
 WIDE int strata_block_test_wide(const void *block, uint32_t half, int count) { return test(block, half, count); }
 
-WIDE static void test_many(const char *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys, uint64_t *answers) {
+// Batches fetch the block of the key this far behind the present one: far enough for memory, near enough to stay in the nearest cache.
+enum { AHEAD = 16 };
+
+static inline __attribute__((always_inline)) void fetch(const char *base, uint64_t blocks, const uint64_t *hashes, size_t keys, size_t next) {
+  __builtin_prefetch(base + strata_block_offset(hashes[next < keys ? next : keys - 1], blocks));
+}
+
+WIDE static void test_many_wide(const char *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys, uint64_t *answers) {
   for (size_t first = 0; first < keys; first += 64) {
     size_t group = keys - first < 64 ? keys - first : 64;
-    for (size_t i = 0; i < group; i++) __builtin_prefetch(base + strata_block_offset(hashes[first + i], blocks));
     uint64_t word = 0;
     for (size_t i = 0; i < group; i++) {
       uint64_t hash = hashes[first + i];
+      fetch(base, blocks, hashes, keys, first + i + AHEAD);
       word |= (uint64_t)test(base + strata_block_offset(hash, blocks), (uint32_t)hash, count) << i;
     }
     answers[first / 64] = word;
   }
+}
+
+// The same for at most eight bits of a key, where one instruction picks words out of the whole block.
+WIDEST static void test_many_widest(const char *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys, uint64_t *answers) {
+  const __m256i powers = _mm256_setr_epi32(1, (int)P1, (int)P2, (int)(P2 * P1), (int)P4, (int)(P4 * P1), (int)(P4 * P2), (int)(P4 * P2 * P1));
+  const __m256i ones = _mm256_set1_epi32(1);
+  const __mmask8 used = (__mmask8)((1u << count) - 1);
+  for (size_t first = 0; first < keys; first += 64) {
+    size_t group = keys - first < 64 ? keys - first : 64;
+    uint64_t word = 0;
+    for (size_t i = 0; i < group; i++) {
+      uint64_t hash = hashes[first + i];
+      fetch(base, blocks, hashes, keys, first + i + AHEAD);
+      __m256i products = _mm256_mullo_epi32(_mm256_set1_epi32((int)hash), powers);
+      __m512i block = _mm512_loadu_si512(base + strata_block_offset(hash, blocks));
+      __m512i words = _mm512_permutexvar_epi32(_mm512_castsi256_si512(_mm256_srli_epi32(products, 28)), block);
+      __m256i bits = _mm256_sllv_epi32(ones, _mm256_srli_epi32(_mm256_slli_epi32(products, 4), 27));
+      __mmask8 clear = _mm256_mask_testn_epi32_mask(used, _mm512_castsi512_si256(words), bits);
+      word |= (uint64_t)(clear == 0) << i;
+    }
+    answers[first / 64] = word;
+  }
+}
+
+static void test_many(const char *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys, uint64_t *answers) {
+  (has_widest_blocks && count <= 8 ? test_many_widest : test_many_wide)(base, blocks, count, hashes, keys, answers);
+}
+
+static inline __attribute__((always_inline)) void set_each(char *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys) {
+  for (size_t i = 0; i < keys; i++) {
+    fetch(base, blocks, hashes, keys, i + AHEAD);
+    strata_block_set(base + strata_block_offset(hashes[i], blocks), (uint32_t)hashes[i], count);
+  }
+}
+
+WIDE static void set_many(char *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys) {
+  // The number of bits of ten bits per key, known to the compiler.
+  if (count == 6) return set_each(base, blocks, 6, hashes, keys);
+  set_each(base, blocks, count, hashes, keys);
 }
 #else
 int strata_block_test_wide(const void *block, uint32_t half, int count) { return strata_block_test_narrow(block, half, count); }
 
 static void test_many(const char *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys, uint64_t *answers) {
   (void)base, (void)blocks, (void)count, (void)hashes, (void)keys, (void)answers;
+}
+
+static void set_many(char *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys) {
+  (void)base, (void)blocks, (void)count, (void)hashes, (void)keys;
 }
 #endif
 
@@ -94,10 +148,14 @@ void strata_blocks_test(const void *base, uint64_t blocks, int count, const uint
   (strata_has_wide_blocks ? test_many : test_many_narrow)(base, blocks, count, hashes, keys, answers);
 }
 
-void strata_blocks_set(void *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys) {
-  enum { AHEAD = 12 };
+static void set_many_narrow(char *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys) {
+  enum { BEHIND = 12 };
   for (size_t i = 0; i < keys; i++) {
-    if (i + AHEAD < keys) __builtin_prefetch((char *)base + strata_block_offset(hashes[i + AHEAD], blocks), 1);
-    strata_block_set((char *)base + strata_block_offset(hashes[i], blocks), (uint32_t)hashes[i], count);
+    if (i + BEHIND < keys) __builtin_prefetch(base + strata_block_offset(hashes[i + BEHIND], blocks), 1);
+    strata_block_set(base + strata_block_offset(hashes[i], blocks), (uint32_t)hashes[i], count);
   }
+}
+
+void strata_blocks_set(void *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys) {
+  (strata_has_wide_blocks ? set_many : set_many_narrow)(base, blocks, count, hashes, keys);
 }

@@ -41,4 +41,16 @@ public struct BitMask: Sendable, Hashable {
       words[first >> 6] = words[first >> 6] & ~used | word
     }
   }
+
+  /// Sets the first `count` bits to what `body` writes: whole words, of which no bit behind the last answer is kept. The others stay.
+  @inline(__always)
+  mutating func fillWords(_ count: Int, _ body: (UnsafeMutablePointer<UInt64>?) -> Void) {
+    precondition(count <= self.count, "a mask too short for its answers")
+    guard count > 0 else { return }
+    let last = (count &- 1) >> 6
+    let kept = words[last]
+    words.withUnsafeMutableBufferPointer { body($0.baseAddress) }
+    // Bits behind the last answer are not this call's.
+    if count & 63 != 0 { words[last] |= kept & ~((1 << UInt64(count & 63)) &- 1) }
+  }
 }

@@ -15,6 +15,8 @@ public enum TableError: Error, Sendable, Hashable {
   case emptyRange(from: [UInt8], to: [UInt8])
   /// The entries hold merge operands and no operator was given; nothing was dropped.
   case missingMergeOperator(key: [UInt8])
+  /// A table holds what another format has no form for; no file was left.
+  case inexpressible(format: String, what: String)
 
   // Damaged or foreign data; the rest of the table stays readable.
 
@@ -54,6 +56,7 @@ extension TableError: CustomStringConvertible {
     case .valueTooLarge(let count): "a value of \(count) bytes is longer than the limit of \(TableLimits.valueBytes)"
     case .emptyRange(let from, let to): "the range from \(Self.show(from)) to \(Self.show(to)) holds no key; its start must come before its end"
     case .missingMergeOperator(let key): "key \(Self.show(key)) has merge operands and no merge operator was given; give the one it was written with"
+    case .inexpressible(let format, let what): "\(format) has no form for \(what); merge the table first, or choose what the format knows"
     case .notATable(let path, let reason): "\(path): not a finished table: \(reason)"
     case .unsupportedFormat(let path, let found, let supported): "\(path): \(found) is not supported; this version reads \(supported)"
     case .corruptBlock(let path, let offset, let kind, let reason):

@@ -52,7 +52,13 @@ func lists(_ planted: [Planted<ListStep>]) throws -> ListHistory {
 }
 
 func registers(_ planted: [Planted<RegisterStep>]) throws -> RegisterHistory {
-  try Planted.history(planted) { if case .read(let key, _) = $0 { .read(key: key, nil) } else { $0 } }
+  try Planted.history(planted) {
+    switch $0 {
+    case .read(let key, _): .read(key: key, nil)
+    case .find(let condition, _): .find(condition, found: [:])
+    case .write: $0
+    }
+  }
 }
 
 /// Every kind of anomaly in a verdict.

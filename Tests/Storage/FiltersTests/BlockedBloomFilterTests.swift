@@ -67,6 +67,39 @@ import Testing
     }
   }
 
+  /// The loops over many keys, with and without vectors, with and without counting, do what single calls do: for every number of positions, and
+  /// for fewer and more keys than are fetched ahead.
+  @Test(.requirement("Filters.keep.6")) func batchesOfKeysSetTheSameBits() throws {
+    for bits in [1, 3, 5, 8, 10, 14, 16, 20, 40, 100] as [Double] {
+      for count in [1, 15, 16, 17, 64, 500] {
+        let hashes = Keys.hashes(count, seed: UInt64(count))
+        var single = try BlockedBloomFilter(expectedItems: 300, bitsPerKey: bits)
+        var batch = single
+        for hash in hashes { single.insert(hash: hash) }
+        batch.insert(hashes: hashes.span)
+        #expect(batch == single, "\(bits) bits, \(count) keys")
+        var answers = BitMask(count: 1500)
+        let asked = hashes + Keys.hashes(1500 - count, seed: 77)
+        batch.mayContain(hashes: asked.span, into: &answers)
+        #expect((0..<1500).allSatisfy { answers[$0] == single.mayContain(hash: asked[$0]) }, "\(bits) bits, \(count) keys")
+      }
+    }
+    for hashCount in 1...20 {
+      for (count, bits) in [(1, 64), (20, 100_003), (300, 700), (500, 100_000)] as [(Int, UInt64)] {
+        let hashes = Keys.hashes(count, seed: UInt64(hashCount))
+        var single = try BloomFilter(bits: bits, hashes: hashCount)
+        var batch = single
+        for hash in hashes { single.add(hash: hash) }
+        batch.add(hashes: hashes.span)
+        #expect(batch == single, "\(hashCount) hashes, \(count) keys, \(bits) bits")
+        var answers = BitMask(count: 1000)
+        let asked = hashes + Keys.hashes(1000 - count, seed: 78)
+        batch.mayContain(hashes: asked.span, into: &answers)
+        #expect((0..<1000).allSatisfy { answers[$0] == single.mayContain(hash: asked[$0]) }, "\(hashCount) hashes, \(count) keys, \(bits) bits")
+      }
+    }
+  }
+
   @Test func batchesAnswerAsSingleProbes() throws {
     let hashes = Keys.hashes(1000, seed: 3)
     var blocked = try BlockedBloomFilter(expectedItems: 500, bitsPerKey: 10)

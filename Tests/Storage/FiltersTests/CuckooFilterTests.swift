@@ -106,7 +106,14 @@ import Testing
     for _ in 0..<2000 {
       let bucket = random.next() & (random.chance(1, in: 2) ? .max : 0x0010_0100_1001)
       let wanted = random.chance(1, in: 2) ? bucket >> UInt64(random.below(4) * 12) & 0xFFF : random.next() & 0xFFF
-      #expect(CuckooTable.holds(bucket, wanted) == (0..<4).contains { bucket >> UInt64($0 * 12) & 0xFFF == wanted })
+      let slot = (0..<4).first { bucket >> UInt64($0 * 12) & 0xFFF == wanted }
+      #expect((CuckooTable.matches(bucket, wanted) != 0) == (slot != nil))
+      // The first such slot is replaced, and nothing else is touched.
+      let new = random.next() & 0xFFF
+      var word = bucket
+      let isReplaced = withUnsafeMutableBytes(of: &word) { CuckooTable.replace($0.baseAddress!, 0, wanted, with: new) }
+      let expected = slot.map { bucket & ~(0xFFF << UInt64($0 * 12)) | new << UInt64($0 * 12) } ?? bucket
+      #expect(isReplaced == (slot != nil) && word == expected, "\(bucket) \(wanted) \(new)")
     }
   }
 

@@ -44,13 +44,22 @@ extension HistoryFile {
 
   func registerTransactions() throws(HistoryError) -> History<[RegisterStep], [RegisterStep]> {
     func make(_ value: HistoryValue, _ operation: Recorded) throws(HistoryError) -> [RegisterStep] {
-      try steps(value, operation) { (f, key, value) throws(HistoryError) in
+      guard let items = value.items else { throw odd(operation, "a transaction is a list of steps") }
+      var made: [RegisterStep] = []
+      made.reserveCapacity(items.count)
+      for item in items {
+        if let parts = item.items, parts.count == 3, parts[0].string == "find" {
+          made.append(.find(try condition(parts[1], operation), found: try found(parts[2], operation)))
+          continue
+        }
+        let (f, key, value) = try step(item, operation)
         switch f {
-        case "w", "write": return .write(key: key, try integer(value, operation, "a written value"))
-        case "r", "read": return .read(key: key, value == .null ? nil : try integer(value, operation, "a register's value"))
-        default: return nil
+        case "w", "write": made.append(.write(key: key, try integer(value, operation, "a written value")))
+        case "r", "read": made.append(.read(key: key, value == .null ? nil : try integer(value, operation, "a register's value")))
+        default: throw odd(operation, "the step \(f) is none of this kind of transaction")
         }
       }
+      return made
     }
     return try history.map { (operation) throws(HistoryError) in
       try make(operation.op.value, operation)
@@ -58,6 +67,29 @@ extension HistoryFile {
       (operation, value) throws(HistoryError) in
       try make(value, operation)
     }
+  }
+
+  /// `"all"`, `["=", 3]`, `["%", 3, 0]` or `["in", 1, 9]`.
+  private func condition(_ value: HistoryValue, _ operation: Recorded) throws(HistoryError) -> RegisterCondition {
+    if value.string == "all" { return .everything }
+    let parts = value.items ?? []
+    var numbers: [Int] = []
+    for part in parts.dropFirst() { numbers.append(try integer(part, operation, "a bound of a condition")) }
+    switch (parts.first?.string, numbers.count) {
+    case ("=", 1): return .equal(numbers[0])
+    case ("%", 2): return .divided(by: numbers[0], leaves: numbers[1])
+    case ("in", 2) where numbers[0] <= numbers[1]: return .within(numbers[0]...numbers[1])
+    default: throw odd(operation, "a condition is all, [= value], [% divisor remainder] or [in low high], not \(value)")
+    }
+  }
+
+  /// What was found: a map from registers to values; nothing in what is asked.
+  private func found(_ value: HistoryValue, _ operation: Recorded) throws(HistoryError) -> [Int: Int] {
+    if value == .null { return [:] }
+    guard case .map(let entries) = value else { throw odd(operation, "what was found is a map from registers to values, not \(value)") }
+    var found: [Int: Int] = [:]
+    for entry in entries { found[try integer(entry.key, operation, "a register")] = try integer(entry.value, operation, "a register's value") }
+    return found
   }
 
   func bank(_ options: CheckOptions) throws(HistoryError) -> Verdict {

@@ -56,7 +56,7 @@ struct EDNReader {
 
   /// A value; nothing for a discarded one.
   private mutating func value(_ depth: Int) throws(HistoryError) -> HistoryValue? {
-    guard depth < JSONReader.depth else { throw malformed("nested more than \(JSONReader.depth) deep") }
+    guard depth < HistoryValue.depth else { throw malformed("nested more than \(HistoryValue.depth) deep") }
     skipSpace()
     guard let byte = current else { throw malformed("it ends too early") }
     switch byte {
@@ -213,7 +213,7 @@ enum EDNWriter {
       }
       bytes.append(UInt8(ascii: "}"))
     case .text(let text) where isKeyword(text): bytes += ":\(text)".utf8
-    case .bool, .int, .double, .text: JSONWriter.append(value, to: &bytes)
+    case .bool, .int, .double, .text: bytes += value.json.description.utf8
     }
   }
 

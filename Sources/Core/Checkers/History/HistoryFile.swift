@@ -79,7 +79,7 @@ public struct HistoryFile: Sendable {
       if bytes[start..<end].allSatisfy({ $0 <= 0x20 }) { continue }
       guard !isComplete else { throw .malformed("something follows the last line", at: .line(line)) }
       let value: HistoryValue
-      do { value = try JSONReader.value(bytes, start..<end, line: line) } catch {
+      do { value = try HistoryValue.parsing(bytes[start..<end], line: line) } catch {
         // The recorder died while it wrote: what is there can be judged.
         guard end == bytes.count, hasHeader else { throw error }
         warnings.append("line \(line) is cut off and was left out")
@@ -110,23 +110,20 @@ public struct HistoryFile: Sendable {
   /// The history as JSON Lines, with first and last line.
   public func jsonLines() -> [UInt8] {
     var bytes: [UInt8] = []
-    bytes += "{\"magic\":\"\(Self.magic)\",\"version\":\(Self.version)".utf8
-    if let revision {
-      bytes += ",\"revision\":".utf8
-      JSONWriter.append(text: revision, to: &bytes)
-    }
-    bytes += "}\n".utf8
+    func add(_ members: [JSON.Member]) { bytes += (JSON.object(members).description + "\n").utf8 }
+    add(
+      [.init("magic", .string(Self.magic)), .init("version", .integer(Int64(Self.version)))]
+        + (revision.map { [.init("revision", .string($0))] } ?? []))
     let renamed = ClientNames(history)
     for event in history.events {
       let operation = history.operations[event.operation]
-      bytes += "{\"i\":\(event.index),\"p\":\(renamed[event.operation]),\"t\":\(event.time),\"type\":\"\(event.kind.rawValue)\",\"f\":".utf8
-      JSONWriter.append(text: operation.op.f, to: &bytes)
-      bytes += ",\"value\":".utf8
-      JSONWriter.append(Self.value(event, operation), to: &bytes)
-      bytes += "}\n".utf8
+      add([
+        .init("i", .integer(Int64(event.index))), .init("p", .integer(Int64(renamed[event.operation]))), .init("t", .number(String(event.time))),
+        .init("type", .string(event.kind.rawValue)), .init("f", .string(operation.op.f)), .init("value", Self.value(event, operation).json),
+      ])
     }
     let checksum = bytes.withUnsafeBytes { crc32c($0) }
-    bytes += "{\"records\":\(history.eventCount),\"crc32c\":\(checksum)}\n".utf8
+    add([.init("records", .integer(Int64(history.eventCount))), .init("crc32c", .integer(Int64(checksum)))])
     return bytes
   }
 

@@ -57,11 +57,7 @@ public indirect enum HistoryValue: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// As JSON.
-  public var description: String {
-    var bytes: [UInt8] = []
-    JSONWriter.append(self, to: &bytes)
-    return String(decoding: bytes, as: UTF8.self)
-  }
+  public var description: String { json.description }
 }
 
 /// What a client asked, as a file says it: the name of a function and its argument. A file's `key` field is put before the value, as

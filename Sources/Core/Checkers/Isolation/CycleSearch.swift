@@ -15,8 +15,8 @@ struct CycleSearch {
 
     enum AntiDependencies { case none, one, apart, inARow }
 
-    /// From what is worst to what is least bad.
-    static let all: [Kind] = [Dependency(), .process, .time].flatMap { time -> [Kind] in
+    /// From what is worst to what is least bad, without phantoms.
+    static let items: [Kind] = [Dependency(), .process, .time].flatMap { time -> [Kind] in
       let names: [Anomaly] =
         time.isEmpty
         ? [.g0, .g1c, .gSingle, .gNonadjacent, .g2Item]
@@ -31,6 +31,20 @@ struct CycleSearch {
         Kind(anomaly: names[3], allowed: time.union(.data), begins: .rw, time: must, antiDependencies: .apart),
         Kind(anomaly: names[4], allowed: time.union(.data), begins: .rw, time: must, antiDependencies: .inARow),
       ]
+    }
+
+    /// The circles with a phantom, which needs no other overwritten read beside it.
+    static let predicates: [Kind] = [
+      (Dependency(), [Anomaly.gSinglePredicate, .gNonadjacentPredicate, .g2]),
+      (.process, [.gSinglePredicateProcess, .gNonadjacentPredicateProcess, .g2Process]),
+      (.time, [.gSinglePredicateRealtime, .gNonadjacentPredicateRealtime, .g2Realtime]),
+    ].flatMap { (time: Dependency, names: [Anomaly]) -> [Kind] in
+      let shapes: [AntiDependencies] = [.one, .apart, .inARow]
+      return zip(names, shapes).map { name, shape in
+        Kind(
+          anomaly: name, allowed: time.union([.data, .predicate]), begins: .predicate, time: time == .time ? .realtime : time,
+          antiDependencies: shape)
+      }
     }
   }
 
@@ -79,7 +93,7 @@ struct CycleSearch {
   private func step(_ phase: Phase, _ edge: Dependency, _ kind: Kind) -> Phase? {
     guard kind.allowed.isSuperset(of: edge) else { return nil }
     var phase = phase
-    let isAnti = edge == .rw
+    let isAnti = edge == .rw || edge == .predicate
     if isAnti {
       phase.inARow = phase.inARow || phase.endsWithOne
       phase.count = min(2, phase.count + 1)

@@ -12,6 +12,9 @@ struct Dependency: OptionSet, Hashable {
   /// The second began after the first had ended.
   static let realtime = Dependency(rawValue: 16)
 
+  /// The second wrote what the first had looked for and not found.
+  static let predicate = Dependency(rawValue: 32)
+
   static let data: Dependency = [.ww, .wr, .rw]
   static let time: Dependency = [.process, .realtime]
 }

@@ -20,12 +20,16 @@ public enum RegisterStep: Hashable, Sendable, CustomStringConvertible {
   case write(key: Int, Int)
   /// Reads a register; nothing before the first write. In what is asked the value is left out.
   case read(key: Int, Int?)
+  /// Looks for the registers whose values make a condition true: `SELECT * WHERE value % 3 = 0`. In what is asked nothing was found.
+  case find(RegisterCondition, found: [Int: Int])
 
-  /// As `write x3 7`, `read x3 nil`.
+  /// As `write x3 7`, `read x3 nil`, `find value = 3: x1 3`.
   public var description: String {
     switch self {
     case .write(let key, let value): "write x\(key) \(value)"
     case .read(let key, let value): "read x\(key) \(value.map(String.init) ?? "nil")"
+    case .find(let condition, let found):
+      "find \(condition): " + (found.isEmpty ? "none" : found.sorted { $0.key < $1.key }.map { "x\($0.key) \($0.value)" }.joined(separator: " "))
     }
   }
 }
@@ -58,11 +62,13 @@ public enum Isolation {
   ) throws(HistoryError) -> Verdict {
     var analysis = ListAnalysis(history)
     try analysis.run()
-    return analysis.findings.verdict(expecting: level, deadline: budget.deadline)
+    return analysis.table.findings.verdict(expecting: level, deadline: budget.deadline)
   }
 
-  /// Judges transactions that write registers and read them. The order of versions is known in part: nothing comes before the first write, and
-  /// a transaction that reads one version and writes the register makes a later one.
+  /// Judges transactions that write registers, read them and look for them. The order of versions is known in part: nothing comes before the first
+  /// write, and a transaction that reads one version and writes the register makes a later one. What a transaction looked for and did not find it saw
+  /// in a version that does not fit; where there is only one such, it is known which, and who wrote a fitting one after it comes later: phantoms show
+  /// so (PMP, G2).
   ///
   /// - Parameters:
   ///   - level: the verdict is `invalid` if the history rules this level out. Anomalies that do not are among the remarks.
@@ -74,7 +80,7 @@ public enum Isolation {
   ) throws(HistoryError) -> Verdict {
     var analysis = RegisterAnalysis(history, order)
     try analysis.run()
-    return analysis.findings.verdict(expecting: level, deadline: budget.deadline)
+    return analysis.table.findings.verdict(expecting: level, deadline: budget.deadline)
   }
 }
 

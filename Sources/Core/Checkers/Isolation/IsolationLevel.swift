@@ -90,6 +90,12 @@ public enum Anomaly: String, Hashable, Sendable, CaseIterable {
   case gNonadjacent = "G-nonadjacent"
   /// A circle with reads that were overwritten in a row.
   case g2Item = "G2-item"
+  /// A circle with exactly one overwritten read, of something that was looked for and not found: a phantom.
+  case gSinglePredicate = "G-single-predicate"
+  /// A circle with several overwritten reads, a phantom among them, no two in a row.
+  case gNonadjacentPredicate = "G-nonadjacent-predicate"
+  /// A circle with overwritten reads in a row, a phantom among them.
+  case g2 = "G2"
   /// The same with the order of a session in the circle.
   case g0Process = "G0-process"
   /// As its name says.
@@ -100,6 +106,12 @@ public enum Anomaly: String, Hashable, Sendable, CaseIterable {
   case gNonadjacentProcess = "G-nonadjacent-process"
   /// As its name says.
   case g2ItemProcess = "G2-item-process"
+  /// As its name says.
+  case gSinglePredicateProcess = "G-single-predicate-process"
+  /// As its name says.
+  case gNonadjacentPredicateProcess = "G-nonadjacent-predicate-process"
+  /// As its name says.
+  case g2Process = "G2-process"
   /// The same with the order of real time in the circle.
   case g0Realtime = "G0-realtime"
   /// As its name says.
@@ -110,6 +122,12 @@ public enum Anomaly: String, Hashable, Sendable, CaseIterable {
   case gNonadjacentRealtime = "G-nonadjacent-realtime"
   /// As its name says.
   case g2ItemRealtime = "G2-item-realtime"
+  /// As its name says.
+  case gSinglePredicateRealtime = "G-single-predicate-realtime"
+  /// As its name says.
+  case gNonadjacentPredicateRealtime = "G-nonadjacent-predicate-realtime"
+  /// As its name says.
+  case g2Realtime = "G2-realtime"
   /// Dependencies known to go in a circle that could not be told in the time given.
   case cycle
 
@@ -123,14 +141,17 @@ public enum Anomaly: String, Hashable, Sendable, CaseIterable {
     case .gSingle: [.consistentView, .repeatableRead]
     case .gNonadjacent: [.snapshotIsolation, .repeatableRead]
     case .g2Item: [.repeatableRead]
+    case .gSinglePredicate: [.consistentView]
+    case .gNonadjacentPredicate: [.snapshotIsolation]
+    case .g2: [.serializable]
     case .g0Process: [.strongSessionReadUncommitted]
     case .g1cProcess: [.strongSessionReadCommitted]
-    case .gSingleProcess, .gNonadjacentProcess: [.strongSessionSnapshotIsolation]
-    case .g2ItemProcess: [.strongSessionSerializable]
+    case .gSingleProcess, .gNonadjacentProcess, .gSinglePredicateProcess, .gNonadjacentPredicateProcess: [.strongSessionSnapshotIsolation]
+    case .g2ItemProcess, .g2Process: [.strongSessionSerializable]
     case .g0Realtime: [.strongReadUncommitted]
     case .g1cRealtime: [.strongReadCommitted]
-    case .gSingleRealtime, .gNonadjacentRealtime: [.strongSnapshotIsolation]
-    case .g2ItemRealtime, .cycle: [.strictSerializable]
+    case .gSingleRealtime, .gNonadjacentRealtime, .gSinglePredicateRealtime, .gNonadjacentPredicateRealtime: [.strongSnapshotIsolation]
+    case .g2ItemRealtime, .g2Realtime, .cycle: [.strictSerializable]
     }
   }
 

@@ -30,10 +30,11 @@ extension IsolationFindings {
   /// The shortest circle of each kind.
   private func circles(_ deadline: UInt64) -> [Anomaly: Circle] {
     var found: [Anomaly: Circle] = [:]
-    for component in graph.components(over: [.data, .time]) {
+    let kinds = CycleSearch.Kind.items + (graph.edges.contains { $0.kind == .predicate } ? CycleSearch.Kind.predicates : [])
+    for component in graph.components(over: [.data, .time, .predicate]) {
       let search = CycleSearch(graph, component, deadline: deadline)
       var isKnown = false
-      for kind in CycleSearch.Kind.all {
+      for kind in kinds {
         if let known = found[kind.anomaly], known.edges.count <= 2 {
           isKnown = true
           continue
@@ -64,6 +65,7 @@ extension IsolationFindings {
     case .ww: return "\(a) wrote \(text(edge.before)) to \(name(edge)), and \(b) wrote \(text(edge.after)) right after it"
     case .wr: return "\(b) read \(text(edge.before)) from \(name(edge)), which \(a) wrote"
     case .rw: return "\(a) read \(name(edge)) with \(text(edge.before)) as the newest, so before \(b) wrote \(text(edge.after))"
+    case .predicate: return "\(a) looked for such as \(name(edge)) with \(text(edge.after)) in vain, so before \(b) wrote it"
     case .process: return "one client did \(a) and then \(b)"
     default: return "\(a) had ended before \(b) began"
     }
@@ -74,6 +76,7 @@ extension IsolationFindings {
     case .ww: "ww \(name(edge)): \(text(edge.before)) → \(text(edge.after))"
     case .wr: "wr \(name(edge)): \(text(edge.before))"
     case .rw: "rw \(name(edge)): \(text(edge.before)) → \(text(edge.after))"
+    case .predicate: "looked for \(name(edge)): \(text(edge.after))"
     case .process: "process"
     default: "real time"
     }
@@ -96,7 +99,8 @@ extension IsolationFindings {
       html: GraphPicture(
         title: circle.anomaly.rawValue, explanation: explanation, boxes: nodes.map(describe),
         arrows: edges.map { edge in
-          GraphPicture.Arrow(from: place[edge.from] ?? 0, to: place[edge.to] ?? 0, text: label(edge), isCulprit: edge.kind == .rw)
+          GraphPicture.Arrow(
+            from: place[edge.from] ?? 0, to: place[edge.to] ?? 0, text: label(edge), isCulprit: !edge.kind.isDisjoint(with: [.rw, .predicate]))
         }, notes: nodes.map(describe) + ["Ruled out: " + ruledOut.joined(separator: ", ")]
       ).page, alsoFound: others, ruledOut: ruledOut)
   }

@@ -1,10 +1,6 @@
 /// What a history of lists shows about the order of versions and the dependencies of transactions.
 struct ListAnalysis {
-  private let history: History<[ListStep], [ListStep]>
-  private(set) var findings: IsolationFindings
-  private var keyNumbers: [Int: Int32] = [:]
-  private var fates: [TransactionFate]
-  private var writes: [KeyValue: TransactionWrite] = [:]
+  private(set) var table: TransactionTable<ListStep>
   private var lists: [List] = []
 
   /// What is known of one list.
@@ -25,58 +21,25 @@ struct ListAnalysis {
     var own: [Int] = []
   }
 
-  init(_ history: History<[ListStep], [ListStep]>) {
-    self.history = history
-    fates = history.operations.map { $0.hasFailed ? .aborted : $0.result != nil ? .committed : .open }
-    findings = IsolationFindings(transactions: history.operations.count) { number in
-      let operation = history.operations[Int(number)]
-      let steps = (operation.result ?? operation.op).map(\.description).joined(separator: ", ")
-      return "T\(number) (process \(operation.process)\(operation.hasFailed ? ", failed" : operation.result == nil ? ", end unknown" : "")): \(steps)"
-    }
-  }
+  init(_ history: History<[ListStep], [ListStep]>) { table = TransactionTable(history) }
+
+  private var history: History<[ListStep], [ListStep]> { table.history }
 
   mutating func run() throws(HistoryError) {
-    try collectWrites()
+    try table.collectWrites({ if case .append(let key, let value) = $0 { (key, value) } else { nil } }) { "the append of \($1) to x\($0)" }
     collectReads()
     judgeLists()
-    for number in history.operations.indices where fates[number] == .committed { judge(Int32(number)) }
+    for number in history.operations.indices where table.isCommitted(Int32(number)) { judge(Int32(number)) }
     addVersionEdges()
-    let committed = fates
-    TimeOrder.addEdges(history, { committed[Int($0)] == .committed }, to: &findings.graph)
-    findings.graph.seal()
-    findings.committed = fates.count { $0 == .committed }
-  }
-
-  private mutating func number(of key: Int) -> Int32 {
-    if let number = keyNumbers[key] { return number }
-    let number = Int32(lists.count)
-    keyNumbers[key] = number
-    findings.keyNames.append(key)
-    lists.append(List())
-    return number
-  }
-
-  private mutating func collectWrites() throws(HistoryError) {
-    writes.reserveCapacity(history.operations.count * 2)
-    for (index, operation) in history.operations.enumerated() {
-      var last: [Int32: KeyValue] = [:]
-      for case .append(let name, let value) in operation.op {
-        let entry = KeyValue(key: number(of: name), value: value)
-        if let earlier = writes[entry] {
-          throw .duplicateWrite(
-            of: "the append of \(value) to x\(name)", at: .event(operation.invoked),
-            before: .event(history.operations[Int(earlier.transaction)].invoked))
-        }
-        writes[entry] = TransactionWrite(transaction: Int32(index))
-        if let before = last.updateValue(entry, forKey: entry.key) { writes[before]?.isIntermediate = true }
-      }
-    }
+    table.finish()
   }
 
   private mutating func collectReads() {
+    lists = Array(repeating: List(), count: table.keyCount)
     for (index, operation) in history.operations.enumerated() {
       for case .read(let name, let values) in operation.result ?? [] {
-        let key = Int(number(of: name))
+        let key = Int(table.number(of: name))
+        if key == lists.count { lists.append(List()) }
         if values.count > lists[key].longest.count || lists[key].reader < 0 {
           lists[key].longest = values
           lists[key].reader = Int32(index)
@@ -99,21 +62,19 @@ struct ListAnalysis {
     var undone: (value: Int, transaction: Int32)?
     for value in values {
       if !seen.insert(value).inserted {
-        findings.add(.duplicate, [reader], "T\(reader) read a list that holds \(value) twice, though it was appended once.")
+        table.findings.add(.duplicate, [reader], "T\(reader) read a list that holds \(value) twice, though it was appended once.")
       }
-      guard let write = writes[KeyValue(key: key, value: value)] else {
-        findings.add(.garbage, [reader], "T\(reader) read \(value) in a list to which nobody ever appended it.")
+      guard let write = table.see(KeyValue(key: key, value: value)) else {
+        table.findings.add(.garbage, [reader], "T\(reader) read \(value) in a list to which nobody ever appended it.")
         continue
       }
-      writes[KeyValue(key: key, value: value)]?.isRead = true
-      if fates[Int(write.transaction)] == .open { fates[Int(write.transaction)] = .committed }
-      if fates[Int(write.transaction)] == .aborted {
-        findings.add(
+      if table.fates[Int(write.transaction)] == .aborted {
+        table.findings.add(
           .g1a, [write.transaction, reader],
           "T\(reader) read \(value), which T\(write.transaction) appended before it failed: it read what was undone.")
         undone = undone ?? (value, write.transaction)
       } else if let undone {
-        findings.add(
+        table.findings.add(
           .dirtyUpdate, [undone.transaction, write.transaction, reader],
           "T\(write.transaction) committed \(value) on top of \(undone.value), which T\(undone.transaction) appended before it failed: what was "
             + "undone lives on, as T\(reader) read.")
@@ -127,15 +88,15 @@ struct ListAnalysis {
     var seen: [Int32: Seen] = [:]
     for step in operation.result ?? operation.op {
       switch step {
-      case .append(let name, let value): seen[self.number(of: name), default: Seen()].own.append(value)
+      case .append(let name, let value): seen[table.number(of: name), default: Seen()].own.append(value)
       case .read(let name, let values):
         guard operation.result != nil else { continue }
-        let key = self.number(of: name)
+        let key = table.number(of: name)
         var known = seen[key] ?? Seen()
         let isOwn = values.count >= known.own.count && values.suffix(known.own.count).elementsEqual(known.own)
         let external = isOwn ? Array(values.dropLast(known.own.count)) : values
         if !isOwn || known.external.map({ $0 != external }) ?? false {
-          findings.add(
+          table.findings.add(
             .internal, [number], "T\(number) read x\(name) as \(values), which does not agree with what it had read and appended itself before.")
           continue
         }
@@ -153,27 +114,27 @@ struct ListAnalysis {
   private mutating func judgeRead(_ number: Int32, _ key: Int32, _ name: Int, _ values: [Int], _ whole: [Int]) {
     let list = lists[Int(key)]
     if list.longest.count < whole.count || !list.longest.starts(with: whole) {
-      findings.add(
+      table.findings.add(
         .incompatibleOrder, [list.reader, number],
         "T\(list.reader) read x\(name) as \(list.longest) and T\(number) read it as \(whole): neither is a beginning of the other, so no order of "
           + "the appends gives both.")
       judgeElements(whole, key, number)
       return
     }
-    if let last = values.last, let write = writes[KeyValue(key: key, value: last)], write.transaction != number {
+    if let last = values.last, let write = table.writes[KeyValue(key: key, value: last)], write.transaction != number {
       if write.isIntermediate {
-        findings.add(
+        table.findings.add(
           .g1b, [write.transaction, number],
           "T\(number) read x\(name) up to \(last), after which T\(write.transaction) appended more: it saw the middle of a transaction.")
       }
-      if fates[Int(write.transaction)] == .committed {
-        findings.graph.add(.init(write.transaction, number, .wr, key: key, before: last))
+      if table.isCommitted(write.transaction) {
+        table.findings.graph.add(.init(write.transaction, number, .wr, key: key, before: last))
       }
     }
     if values.count < list.longest.count {
       let next = list.longest[values.count]
-      if let write = writes[KeyValue(key: key, value: next)], fates[Int(write.transaction)] == .committed {
-        findings.graph.add(.init(number, write.transaction, .rw, key: key, before: values.last ?? .min, after: next))
+      if let write = table.writes[KeyValue(key: key, value: next)], table.isCommitted(write.transaction) {
+        table.findings.graph.add(.init(number, write.transaction, .rw, key: key, before: values.last ?? .min, after: next))
       }
     }
   }
@@ -182,32 +143,34 @@ struct ListAnalysis {
     if let external = known.external, external.count < lists[Int(key)].updater.count {
       let other = lists[Int(key)].updater[external.count]
       if other >= 0, other != number, lists[Int(key)].longest.starts(with: external) {
-        findings.add(
+        table.findings.add(
           .lostUpdate, [other, number],
           "T\(other) and T\(number) both read the list as \(external) and both appended to it: one of them did not know of the other's append.")
       }
       lists[Int(key)].updater[external.count] = number
     }
-    guard let value = known.own.first, lists[Int(key)].unread.count < List.mostUnread, fates[Int(number)] == .committed else { return }
+    guard let value = known.own.first, lists[Int(key)].unread.count < List.mostUnread, table.isCommitted(number) else { return }
     // Only the transaction's own word says that it committed; what is read of it is in the list's order already.
     if history.operations[Int(number)].result != nil, !isRead(value, key) { lists[Int(key)].unread.append((number, value)) }
   }
 
-  private func isRead(_ value: Int, _ key: Int32) -> Bool { writes[KeyValue(key: key, value: value)]?.isRead == true }
+  private func isRead(_ value: Int, _ key: Int32) -> Bool { table.writes[KeyValue(key: key, value: value)]?.isRead == true }
 
   /// What overwrote what, in the order of each list, and what comes after everything that was read.
   private mutating func addVersionEdges() {
     for (key, list) in lists.enumerated() {
       let writers = list.longest.map { value -> Int32? in
-        guard let write = writes[KeyValue(key: Int32(key), value: value)], fates[Int(write.transaction)] == .committed else { return nil }
+        guard let write = table.writes[KeyValue(key: Int32(key), value: value)], table.isCommitted(write.transaction) else { return nil }
         return write.transaction
       }
       for index in writers.indices.dropFirst() {
         guard let earlier = writers[index - 1], let later = writers[index] else { continue }
-        findings.graph.add(.init(earlier, later, .ww, key: Int32(key), before: list.longest[index - 1], after: list.longest[index]))
+        table.findings.graph.add(.init(earlier, later, .ww, key: Int32(key), before: list.longest[index - 1], after: list.longest[index]))
       }
       guard let last = list.longest.last, let writer = writers.last ?? nil else { continue }
-      for unread in list.unread { findings.graph.add(.init(writer, unread.transaction, .ww, key: Int32(key), before: last, after: unread.value)) }
+      for unread in list.unread {
+        table.findings.graph.add(.init(writer, unread.transaction, .ww, key: Int32(key), before: last, after: unread.value))
+      }
     }
     addUnreadEdges()
   }
@@ -221,11 +184,11 @@ struct ListAnalysis {
         switch step {
         case .append(let name, _): own.insert(name)
         case .read(let name, let values):
-          guard !own.contains(name), let key = keyNumbers[name] else { continue }
+          guard !own.contains(name), let key = table.knownNumber(of: name) else { continue }
           let list = lists[Int(key)]
           guard values.count == list.longest.count, values == list.longest else { continue }
           for unread in list.unread {
-            findings.graph.add(.init(Int32(index), unread.transaction, .rw, key: key, before: values.last ?? .min, after: unread.value))
+            table.findings.graph.add(.init(Int32(index), unread.transaction, .rw, key: key, before: values.last ?? .min, after: unread.value))
           }
         }
       }

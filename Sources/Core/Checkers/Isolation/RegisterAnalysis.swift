@@ -1,16 +1,25 @@
+extension RegisterStep {
+  /// Each register whose value the step shows, what it wrote among them.
+  fileprivate var seen: [(key: Int, value: Int?)] {
+    switch self {
+    case .write(let key, let value): [(key, value)]
+    case .read(let key, let value): [(key, value)]
+    case .find(_, let found): found.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    }
+  }
+}
+
 private func text(_ value: Int?) -> String { value.map(String.init) ?? "nil" }
 
 /// What a history of registers shows about the order of versions and the dependencies of transactions.
 struct RegisterAnalysis {
-  private let history: History<[RegisterStep], [RegisterStep]>
+  private(set) var table: TransactionTable<RegisterStep>
   private let order: RegisterOrder
-  private(set) var findings: IsolationFindings
-  private var keyNumbers: [Int: Int32] = [:]
-  private var fates: [TransactionFate]
-  private var writes: [KeyValue: TransactionWrite] = [:]
   /// The versions: number 0 up to the number of keys are the states before the first write.
   private var versions: [Version] = []
   private var versionOf: [KeyValue: Int32] = [:]
+  /// Everything anybody wrote to each register, whatever came of it.
+  private var valuesOf: [[Int]] = []
   private var versionEdges: Set<VersionEdge> = []
   private var updaters: [Int32: Int32] = [:]
 
@@ -21,6 +30,8 @@ struct RegisterAnalysis {
     /// Who wrote it, if it was final and committed.
     let writer: Int32
     var readers: [Int32] = []
+    /// Who looked for something else and so saw this.
+    var seekers: [Int32] = []
   }
 
   private struct VersionEdge: Hashable {
@@ -32,73 +43,44 @@ struct RegisterAnalysis {
   private static let mostFirstWriters = 16
 
   init(_ history: History<[RegisterStep], [RegisterStep]>, _ order: RegisterOrder) {
-    self.history = history
+    table = TransactionTable(history)
     self.order = order
-    fates = history.operations.map { $0.hasFailed ? .aborted : $0.result != nil ? .committed : .open }
-    findings = IsolationFindings(transactions: history.operations.count) { number in
-      let operation = history.operations[Int(number)]
-      let steps = (operation.result ?? operation.op).map(\.description).joined(separator: ", ")
-      return "T\(number) (process \(operation.process)\(operation.hasFailed ? ", failed" : operation.result == nil ? ", end unknown" : "")): \(steps)"
-    }
   }
 
+  private var history: History<[RegisterStep], [RegisterStep]> { table.history }
+
   mutating func run() throws(HistoryError) {
-    try collectWrites()
-    collectFates()
+    try table.collectWrites({ if case .write(let key, let value) = $0 { (key, value) } else { nil } }) { "\($1) to x\($0)" }
+    collectReads()
     collectVersions()
-    for number in history.operations.indices where fates[number] == .committed { judge(Int32(number)) }
+    for number in history.operations.indices where table.isCommitted(Int32(number)) { judge(Int32(number)) }
     if !order.isEmpty { addTimeOrder() }
     dropCyclicVersions()
     addVersionEdges()
-    let committed = fates
-    TimeOrder.addEdges(history, { committed[Int($0)] == .committed }, to: &findings.graph)
-    findings.graph.seal()
-    findings.committed = fates.count { $0 == .committed }
+    table.finish()
   }
 
-  private mutating func number(of key: Int) -> Int32 {
-    if let number = keyNumbers[key] { return number }
-    let number = Int32(keyNumbers.count)
-    keyNumbers[key] = number
-    findings.keyNames.append(key)
-    return number
-  }
-
-  private mutating func collectWrites() throws(HistoryError) {
-    for (index, operation) in history.operations.enumerated() {
-      var last: [Int32: KeyValue] = [:]
-      for step in operation.op {
-        guard case .write(let name, let value) = step else {
-          if case .read(let name, _) = step { _ = number(of: name) }
-          continue
-        }
-        let entry = KeyValue(key: number(of: name), value: value)
-        if let earlier = writes[entry] {
-          throw .duplicateWrite(
-            of: "\(value) to x\(name)", at: .event(operation.invoked), before: .event(history.operations[Int(earlier.transaction)].invoked))
-        }
-        writes[entry] = TransactionWrite(transaction: Int32(index))
-        if let before = last.updateValue(entry, forKey: entry.key) { writes[before]?.isIntermediate = true }
-      }
-    }
-  }
-
-  /// An open transaction of which somebody read a write is committed.
-  private mutating func collectFates() {
+  /// Numbers the registers that are only read, and takes as committed what they show of open transactions.
+  private mutating func collectReads() {
     for operation in history.operations {
-      for case .read(let name, let value?) in operation.result ?? [] {
-        guard let write = writes[KeyValue(key: number(of: name), value: value)] else { continue }
-        if fates[Int(write.transaction)] == .open { fates[Int(write.transaction)] = .committed }
+      for step in operation.op { if case .read(let name, _) = step { _ = table.number(of: name) } }
+      for step in operation.result ?? [] {
+        for (name, value) in step.seen {
+          let key = table.number(of: name)
+          if let value { _ = table.see(KeyValue(key: key, value: value)) }
+        }
       }
     }
   }
 
   private mutating func collectVersions() {
-    versions = (0..<Int32(keyNumbers.count)).map { Version(key: $0, value: nil, writer: -1) }
-    for (index, operation) in history.operations.enumerated() where fates[index] == .committed {
+    versions = (0..<Int32(table.keyCount)).map { Version(key: $0, value: nil, writer: -1) }
+    valuesOf = Array(repeating: [], count: table.keyCount)
+    for (index, operation) in history.operations.enumerated() {
       for case .write(let name, let value) in operation.op {
-        let entry = KeyValue(key: number(of: name), value: value)
-        if writes[entry]?.isIntermediate != false { continue }
+        let entry = KeyValue(key: table.number(of: name), value: value)
+        valuesOf[Int(entry.key)].append(value)
+        guard table.fates[index] == .committed, table.writes[entry]?.isIntermediate == false else { continue }
         versionOf[entry] = Int32(versions.count)
         versions.append(Version(key: entry.key, value: value, writer: Int32(index)))
       }
@@ -110,40 +92,77 @@ struct RegisterAnalysis {
     return versionOf[KeyValue(key: key, value: value)]
   }
 
-  private mutating func judge(_ number: Int32) {
-    let operation = history.operations[Int(number)]
-    // What the transaction holds for each register's value; what it read of others first.
+  /// What one transaction holds for each register's value, what it read of others first, and what it wrote last.
+  private struct Sight {
     var current: [Int32: Int?] = [:]
     var external: [Int32: Int?] = [:]
     var written: [Int32: Int] = [:]
+  }
+
+  private mutating func judge(_ number: Int32) {
+    let operation = history.operations[Int(number)]
+    var sight = Sight()
     for step in operation.result ?? operation.op {
       switch step {
       case .write(let name, let value):
-        let key = self.number(of: name)
-        current[key] = .some(value)
-        written[key] = value
+        let key = table.number(of: name)
+        sight.current[key] = .some(value)
+        sight.written[key] = value
       case .read(let name, let value):
+        if operation.result != nil { judgeRead(number, name, value, &sight) }
+      case .find(let condition, let found):
         guard operation.result != nil else { continue }
-        let key = self.number(of: name)
-        if let known = current[key] {
-          if known != value {
-            let did = written[key] == nil ? "read" : "written"
-            findings.add(
-              .internal, [number], "T\(number) read x\(name) as \(text(value)) after it had \(did) \(text(known)) there itself.")
+        for (name, value) in found.sorted(by: { $0.key < $1.key }) {
+          if !condition.holds(for: value) {
+            table.findings.add(.garbage, [number], "T\(number) looked for \(condition) and found x\(name), which it says holds \(value).")
           }
-        } else {
-          external[key] = .some(value)
-          judgeRead(number, key, name, value)
+          judgeRead(number, name, value, &sight)
         }
-        current[key] = .some(value)
+        judgeMissing(number, condition, found, sight)
       }
     }
+    judgeUpdates(number, sight.written, sight.external)
+  }
+
+  /// What a transaction looked for and did not find.
+  private mutating func judgeMissing(_ number: Int32, _ condition: RegisterCondition, _ found: [Int: Int], _ sight: Sight) {
+    for key in 0..<Int32(table.keyCount) where found[table.findings.keyNames[Int(key)]] == nil {
+      if let own = sight.written[key] {
+        if condition.holds(for: own) {
+          let name = table.findings.keyNames[Int(key)]
+          table.findings.add(
+            .internal, [number], "T\(number) looked for \(condition) and did not find x\(name), to which it had written \(own) itself.")
+        }
+      } else if !valuesOf[Int(key)].isEmpty, valuesOf[Int(key)].allSatisfy(condition.holds) {
+        // Everything ever written there would have been found: the state before the first write was seen.
+        versions[Int(key)].seekers.append(number)
+      }
+    }
+  }
+
+  private mutating func judgeRead(_ number: Int32, _ name: Int, _ value: Int?, _ sight: inout Sight) {
+    let key = table.number(of: name)
+    if let known = sight.current[key] {
+      if known != value {
+        let did = sight.written[key] == nil ? "read" : "written"
+        table.findings.add(.internal, [number], "T\(number) read x\(name) as \(text(value)) after it had \(did) \(text(known)) there itself.")
+        // It saw that version as well, whatever it had seen before.
+        if sight.written[key] == nil { judgeRead(number, key, name, value) }
+      }
+    } else {
+      sight.external[key] = .some(value)
+      judgeRead(number, key, name, value)
+    }
+    sight.current[key] = .some(value)
+  }
+
+  private mutating func judgeUpdates(_ number: Int32, _ written: [Int32: Int], _ external: [Int32: Int?]) {
     for (key, value) in written.sorted(by: { $0.key < $1.key }) {
       guard let seen = external[key], let from = version(key, seen), let to = version(key, value) else { continue }
       versionEdges.insert(VersionEdge(from: from, to: to))
       if let other = updaters.updateValue(number, forKey: from), other != number {
-        let name = findings.keyNames[Int(key)]
-        findings.add(
+        let name = table.findings.keyNames[Int(key)]
+        table.findings.add(
           .lostUpdate, [other, number],
           "T\(other) and T\(number) both read x\(name) as \(text(seen)) and both wrote it: the write of one was lost on the other.")
       }
@@ -152,22 +171,22 @@ struct RegisterAnalysis {
 
   private mutating func judgeRead(_ number: Int32, _ key: Int32, _ name: Int, _ value: Int?) {
     if let value {
-      guard let write = writes[KeyValue(key: key, value: value)] else {
-        findings.add(.garbage, [number], "T\(number) read \(value) from x\(name), to which nobody ever wrote it.")
+      guard let write = table.writes[KeyValue(key: key, value: value)] else {
+        table.findings.add(.garbage, [number], "T\(number) read \(value) from x\(name), to which nobody ever wrote it.")
         return
       }
-      if fates[Int(write.transaction)] == .aborted {
-        findings.add(
+      if table.fates[Int(write.transaction)] == .aborted {
+        table.findings.add(
           .g1a, [write.transaction, number], "T\(number) read \(value), which T\(write.transaction) wrote before it failed: it read what was undone.")
         return
       }
       if write.transaction != number {
         if write.isIntermediate {
-          findings.add(
+          table.findings.add(
             .g1b, [write.transaction, number],
             "T\(number) read \(value) from x\(name), which T\(write.transaction) wrote and then wrote over: it saw the middle of a transaction.")
         }
-        findings.graph.add(.init(write.transaction, number, .wr, key: key, before: value))
+        table.findings.graph.add(.init(write.transaction, number, .wr, key: key, before: value))
       }
     }
     if let version = version(key, value) { versions[Int(version)].readers.append(number) }
@@ -179,14 +198,11 @@ struct RegisterAnalysis {
     for (index, operation) in history.operations.enumerated() where operation.result != nil {
       var touched: [Int32: (from: Int32, to: Int32)] = [:]
       for step in operation.result ?? [] {
-        let (name, value): (Int, Int?) =
-          switch step {
-          case .write(let name, let value): (name, value)
-          case .read(let name, let value): (name, value)
-          }
-        let key = number(of: name)
-        guard let version = version(key, value) else { continue }
-        touched[key] = (touched[key]?.from ?? version, version)
+        for (name, value) in step.seen {
+          let key = table.number(of: name)
+          guard let version = version(key, value) else { continue }
+          touched[key] = (touched[key]?.from ?? version, version)
+        }
       }
       for (key, versions) in touched { steps[key, default: []].append((Int32(index), versions.from, versions.to)) }
     }
@@ -227,8 +243,8 @@ struct RegisterAnalysis {
       let members = Set(component)
       let values = component.sorted().map { text(versions[Int($0)].value) }.joined(separator: ", ")
       let writers = component.sorted().map { versions[Int($0)].writer }.filter { $0 >= 0 }
-      let name = findings.keyNames[Int(versions[Int(component[0])].key)]
-      findings.add(
+      let name = table.findings.keyNames[Int(versions[Int(component[0])].key)]
+      table.findings.add(
         .cyclicVersions, Array(writers.prefix(8)),
         "What was read and written of x\(name) puts its versions \(values) in a circle: each would have to come "
           + "before itself.")
@@ -237,11 +253,11 @@ struct RegisterAnalysis {
   }
 
   private mutating func addVersionEdges() {
-    var hasEarlier = Set(versionEdges.filter { $0.from >= Int32(keyNumbers.count) }.map(\.to))
+    var hasEarlier = Set(versionEdges.filter { $0.from >= Int32(table.keyCount) }.map(\.to))
     for edge in versionEdges.sorted(by: { ($0.from, $0.to) < ($1.from, $1.to) }) { addEdges(edge.from, edge.to) }
     // What no version is known before comes after the state before the first write, at least.
-    var told = Array(repeating: 0, count: keyNumbers.count)
-    for number in keyNumbers.count..<max(keyNumbers.count, versions.count) {
+    var told = Array(repeating: 0, count: table.keyCount)
+    for number in table.keyCount..<max(table.keyCount, versions.count) {
       let key = Int(versions[number].key)
       guard !versionEdges.contains(VersionEdge(from: Int32(key), to: Int32(number))), hasEarlier.insert(Int32(number)).inserted,
         told[key] < Self.mostFirstWriters
@@ -255,9 +271,12 @@ struct RegisterAnalysis {
     let (earlier, later) = (versions[Int(from)], versions[Int(to)])
     guard later.writer >= 0, let after = later.value else { return }
     let before = earlier.value ?? .min
-    if earlier.writer >= 0 { findings.graph.add(.init(earlier.writer, later.writer, .ww, key: later.key, before: before, after: after)) }
+    if earlier.writer >= 0 { table.findings.graph.add(.init(earlier.writer, later.writer, .ww, key: later.key, before: before, after: after)) }
+    for seeker in earlier.seekers {
+      table.findings.graph.add(.init(seeker, later.writer, .predicate, key: later.key, before: before, after: after))
+    }
     for reader in earlier.readers {
-      findings.graph.add(.init(reader, later.writer, .rw, key: later.key, before: before, after: after))
+      table.findings.graph.add(.init(reader, later.writer, .rw, key: later.key, before: before, after: after))
     }
   }
 }

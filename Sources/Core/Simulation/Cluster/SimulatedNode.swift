@@ -51,6 +51,8 @@ struct SimulatedNode<N: Node> {
   }
 
   @usableFromInline let id: NodeID
+  /// The settings it comes up with next.
+  @usableFromInline var knobs: N.Knobs
   @usableFromInline var condition = Condition.down
   /// The node, while it runs.
   @usableFromInline var node: N?
@@ -74,8 +76,9 @@ struct SimulatedNode<N: Node> {
   @usableFromInline var diskStalledUntil: UInt64 = 0
 
   @inlinable
-  init(id: NodeID, random: Random, diskRandom: Random) {
+  init(id: NodeID, knobs: N.Knobs, random: Random, diskRandom: Random) {
     self.id = id
+    self.knobs = knobs
     self.random = random
     self.diskRandom = diskRandom
   }
@@ -85,6 +88,8 @@ struct SimulatedNode<N: Node> {
 @usableFromInline
 enum ClusterEvent<N: Node> {
   case delivery(from: Int, to: Int, N.Message, cause: UInt64)
+  case arrival(link: Int, generation: UInt64)
+  case clog(Int, until: UInt64)
   case timer(Int, N.Timer, setting: UInt64, incarnation: UInt32, cause: UInt64)
   case synced(Int, incarnation: UInt32, cause: UInt64)
   case request(Int, SessionID, N.Request, cause: UInt64)

@@ -8,6 +8,8 @@ extension Simulator {
   func carryOut(_ event: consuming ClusterEvent<N>) -> Happening? {
     switch consume event {
     case .delivery(let from, let to, let message, let cause): deliver(message, from: from, to: to, cause: cause)
+    case .arrival(let link, let generation): arrive(link, generation: generation)
+    case .clog(let index, let until): clogAll(index, until: until)
     case .timer(let index, let timer, let setting, let incarnation, let cause):
       fire(timer, at: index, setting: setting, incarnation: incarnation, cause: cause)
     case .synced(let index, let incarnation, let cause): endSync(at: index, incarnation: incarnation, cause: cause)
@@ -35,7 +37,7 @@ extension Simulator {
       core.pointee.links[link].inFlight -= 1
       core.pointee.networkCounts.inFlight -= 1
       core.pointee.networkCounts.cut += 1
-      record(.cut, node: to, peer: from, cause: cause, text: "\(message)")
+      record(.cut, node: to, peer: from, cause: cause, text: text(of: message))
       return
     }
     if core.pointee.links[link].cloggedUntil > now {
@@ -47,11 +49,11 @@ extension Simulator {
     core.pointee.networkCounts.inFlight -= 1
     guard nodes[to].condition == .running else {
       core.pointee.networkCounts.refused += 1
-      record(.refused, node: to, peer: from, cause: cause, text: "\(message)")
+      record(.refused, node: to, peer: from, cause: cause, text: text(of: message))
       return
     }
     core.pointee.networkCounts.delivered += 1
-    give(.message(from: ids[from], message), to: to, .receive, peer: from, cause: cause) { "\(message)" }
+    give(.message(from: ids[from], message), to: to, .receive, peer: from, cause: cause) { text(of: message) }
   }
 
   @inlinable
@@ -138,7 +140,7 @@ extension Simulator {
   func finishCall(of index: Int) {
     if probe.isTracing {
       for line in probe.takeLines() { record(.note, node: index, cause: eventCount, text: line) }
-      if core.pointee.trace?.keepsStates == true { core.pointee.trace?.setState("\(nodes[index].node.map { "\($0)" } ?? "-")") }
+      if core.pointee.trace?.keepsStates == true { core.pointee.trace?.setState(nodes[index].node.map(core.pointee.describe) ?? "-") }
     }
     if let name = probe.takeBroken() { fail("always \(name)", "a node said what must always hold does not", at: ids[index]) }
     if !core.pointee.effects.pending.isEmpty { carryOutEffects(of: index) }
@@ -174,29 +176,63 @@ extension Simulator {
       return
     }
     let link = from * ids.count + to
-    record(.send, node: from, peer: to, cause: eventCount, text: "\(message)")
-    if core.pointee.links[link].random.happens(network.loss) || core.pointee.links[link].inFlight >= network.capacity {
+    record(.send, node: from, peer: to, cause: eventCount, text: text(of: message))
+    let conditions = conditions(of: link)
+    if core.pointee.links[link].inFlight >= conditions.capacity || isKept(message, from, to) {
       core.pointee.networkCounts.lost += 1
-      record(.dropped, node: to, peer: from, cause: eventCount, text: "\(message)")
+      record(.dropped, node: to, peer: from, cause: eventCount, text: text(of: message))
+      return
+    }
+    if conditions.carriage == .streams { return write(message, from: from, to: to, link) }
+    if core.pointee.links[link].random.happens(conditions.loss) {
+      core.pointee.networkCounts.lost += 1
+      record(.dropped, node: to, peer: from, cause: eventCount, text: text(of: message))
       return
     }
     post(message, from: from, to: to, link, later: 0)
-    if core.pointee.links[link].random.happens(network.duplication) {
+    if core.pointee.links[link].random.happens(conditions.duplication) {
       core.pointee.networkCounts.duplicated += 1
       post(message, from: from, to: to, link, later: 0)
     }
-    if core.pointee.links[link].random.happens(network.replay) {
+    if core.pointee.links[link].random.happens(conditions.replay) {
       core.pointee.networkCounts.duplicated += 1
-      post(message, from: from, to: to, link, later: UInt64(core.pointee.links[link].random.below(Int(clamping: max(1, network.replayWindow)))))
+      post(message, from: from, to: to, link, later: UInt64(core.pointee.links[link].random.below(Int(clamping: max(1, conditions.replayWindow)))))
     }
   }
 
   @inlinable
+  func conditions(of link: Int) -> NetworkConditions {
+    core.pointee.linkConditions.isEmpty ? core.pointee.network : core.pointee.linkConditions[link]
+  }
+
+  @inlinable
+  func isKept(_ message: N.Message, _ from: Int, _ to: Int) -> Bool {
+    if let filter = core.pointee.filter { filter(ids[from], ids[to], message) } else { false }
+  }
+
+  @inlinable
   func post(_ message: N.Message, from: Int, to: Int, _ link: Int, later: UInt64) {
+    let conditions = conditions(of: link)
+    let delay = conditions.minimumLatency + core.pointee.links[link].random.exponential(mean: conditions.meanExtraLatency) + later
+    guard let message = wire == nil ? message : carried(message, from: from, to: to, link) else { return }
     core.pointee.links[link].inFlight += 1
     core.pointee.networkCounts.inFlight += 1
-    let delay = network.minimumLatency + core.pointee.links[link].random.exponential(mean: network.meanExtraLatency) + later
     push(.delivery(from: from, to: to, message, cause: eventCount), at: now &+ delay)
+  }
+
+  /// The message as the receiver will read it from its bytes; nothing if they were damaged and are refused.
+  @usableFromInline
+  func carried(_ message: N.Message, from: Int, to: Int, _ link: Int) -> N.Message? {
+    guard let wire else { return message }
+    var frame = wire.frame(message)
+    flip(&frame, link)
+    switch wire.open(frame, from: ids[from]) {
+    case .message(let message): return message
+    case .wrong(let why): fail("codec", why, at: ids[from])
+    case .damaged: record(.dropped, node: to, peer: from, cause: eventCount, text: "\(text(of: message)) (damaged)")
+    }
+    core.pointee.networkCounts.corrupted += 1
+    return nil
   }
 
   @inlinable
@@ -221,6 +257,9 @@ extension Simulator {
     }
     if nodes[index].log.write(write) { startSync(at: index, cause: eventCount) }
   }
+
+  @inlinable
+  func text(of message: N.Message) -> String { core.pointee.describeMessage(message) }
 
   /// Notes an event in the digest and, if there is one, the trace.
   @inlinable

@@ -1,3 +1,4 @@
+import StrataJobs
 import StrataNodes
 
 extension Simulator {
@@ -17,7 +18,7 @@ extension Simulator {
     probe.node = index
     do {
       nodes[index].node = try N.recover(
-        id: ids[index], peers: ids, durable: nodes[index].log.recovered, knobs: knobs, at: nodes[index].clock.reading(at: now),
+        id: ids[index], peers: ids, durable: nodes[index].log.recovered, knobs: nodes[index].knobs, at: nodes[index].clock.reading(at: now),
         random: &nodes[index].random, &core.pointee.effects)
     } catch {
       core.pointee.effects.removeAll()
@@ -38,6 +39,10 @@ extension Simulator {
       core.pointee.networkCounts.refused += 1
     }
     nodes[index].backlog.removeAll()
+    // Whoever spoke to it over connections finds them broken.
+    for from in ids.indices where core.pointee.connections[from * ids.count + index].incarnation != 0 {
+      breakDown(from * ids.count + index, as: \.refused)
+    }
     nodes[index].inputTime = 0
     nodes[index].busyUntil = 0
     nodes[index].diskStalledUntil = 0
@@ -53,6 +58,15 @@ extension Simulator {
     guard let index = index(of: id) else { return }
     start(index)
   }
+
+  /// Gives the node other settings, which it comes up with from its next start on: a new version of a program, or of its configuration.
+  public func setKnobs(_ id: NodeID, _ knobs: N.Knobs) {
+    guard let index = index(of: id) else { return }
+    nodes[index].knobs = knobs
+  }
+
+  /// The settings a node comes up with next.
+  public func knobs(of id: NodeID) -> N.Knobs? { index(of: id).map { nodes[$0].knobs } }
 
   /// Power is lost everywhere at once.
   public func crashAll() { for id in ids { crash(id) } }
@@ -187,6 +201,41 @@ extension Simulator {
     record(.fault, node: from, peer: to, cause: eventCount, text: "the link is clogged for \(duration) ns")
   }
 
+  /// Clogs everything to and from some nodes, one after the other, and lets them go again one after the other in another order: what FoundationDB's
+  /// simulation calls swizzle-clog. All are free again when `duration` nanoseconds have passed.
+  public func swizzleClog(_ nodes: [NodeID], for duration: UInt64) {
+    record(.fault, node: -1, cause: eventCount, text: "\(nodes) are clogged one after the other within \(duration) ns")
+    let half = Int(clamping: max(2, duration) / 2)
+    // A stream of its own: without the fault everything else is drawn as before.
+    var random = core.pointee.clients.fork("swizzle", Int(truncatingIfNeeded: eventCount))
+    for case let index? in nodes.map(index(of:)) {
+      let begin = random.below(half)
+      let end = half + random.below(half)
+      push(.clog(index, until: now &+ UInt64(end)), at: now &+ UInt64(begin))
+    }
+  }
+
+  @usableFromInline
+  func clogAll(_ index: Int, until time: UInt64) {
+    guard time > now else { return }
+    for other in ids where other != ids[index] {
+      clog(from: ids[index], to: other, for: time - now)
+      clog(from: other, to: ids[index], for: time - now)
+    }
+  }
+
+  /// Gives one direction between two nodes conditions of its own, until ``network`` is set again.
+  public func setNetwork(_ conditions: NetworkConditions, from: NodeID, to: NodeID) {
+    guard let from = index(of: from), let to = index(of: to) else { return }
+    if core.pointee.linkConditions.isEmpty {
+      core.pointee.linkConditions = Array(repeating: core.pointee.network, count: ids.count * ids.count)
+    }
+    core.pointee.linkConditions[from * ids.count + to] = conditions
+  }
+
+  /// Loses every message for which `filter` holds, from now on: those of one kind, or between some nodes. Nothing loses none.
+  public func loseMessages(where filter: ((_ from: NodeID, _ to: NodeID, _ message: N.Message) -> Bool)?) { core.pointee.filter = filter }
+
   /// Takes back every cut and every clog.
   public func heal() {
     for from in ids {
@@ -221,6 +270,7 @@ extension Simulator {
   /// Runs for so long.
   ///
   /// - Throws: ``SimulationFailure`` if an invariant breaks.
+  @inlinable
   public func run(for duration: Duration) throws(SimulationFailure) {
     core.pointee.keepsAnswers = true
     let limit = now &+ UInt64(clamping: duration.nanoseconds)

@@ -32,7 +32,10 @@ public final class Simulator<N: Node> {
   /// How links treat messages; may be changed at any time.
   @inlinable public var network: NetworkConditions {
     get { core.pointee.network }
-    set { core.pointee.network = newValue }
+    set {
+      core.pointee.network = newValue
+      core.pointee.linkConditions = []
+    }
   }
   /// How disks behave; may be changed at any time.
   @inlinable public var disk: LogConditions {
@@ -53,7 +56,8 @@ public final class Simulator<N: Node> {
   public var digest: TraceDigest { core.pointee.digest }
   /// What the nodes noted and broke, and where they may take unlikely ways.
   @usableFromInline let probe: Probe
-  @usableFromInline let knobs: N.Knobs
+  /// How messages look on the wire; nothing carries them as values.
+  @usableFromInline let wire: SimulatedWire<N.Message>?
   @usableFromInline let ids: [NodeID]
   /// Allocated once and owned by the simulator: a node is called in place, with its random stream beside it.
   @usableFromInline let nodes: UnsafeMutableBufferPointer<SimulatedNode<N>>
@@ -63,19 +67,24 @@ public final class Simulator<N: Node> {
 
   /// A cluster of `nodes` fresh nodes, named 1 ... `nodes`, all of which start at once.
   ///
-  /// - Parameter buggify: whether sites of ``Effects/buggify(_:fires:in:)`` may fire.
+  /// - Parameters:
+  ///   - wire: how messages look on the wire, if they are to travel as bytes.
+  ///   - buggify: whether sites of ``Effects/buggify(_:fires:in:)`` may fire.
   @inlinable
-  public init(nodes count: Int, seed: UInt64, knobs: N.Knobs = N.Knobs(), trace: Trace? = nil, buggify: Bool = true) {
+  public init(
+    nodes count: Int, seed: UInt64, knobs: N.Knobs = N.Knobs(), wire: SimulatedWire<N.Message>? = nil, trace: Trace? = nil, buggify: Bool = true
+  ) {
     precondition((1...256).contains(count), "a cluster has 1 to 256 nodes")
     let random = Random(seed: seed)
     self.seed = seed
-    self.knobs = knobs
+    self.wire = wire
     probe = Probe(random: random.fork("buggify"), isTracing: trace != nil, buggifies: buggify)
     ids = (1...count).map { NodeID(UInt64($0)) }
     nodes = .allocate(capacity: count)
     for index in 0..<count {
       (nodes.baseAddress! + index).initialize(
-        to: SimulatedNode(id: NodeID(UInt64(index + 1)), random: random.fork("node", index), diskRandom: random.fork("disk", index)))
+        to: SimulatedNode(
+          id: NodeID(UInt64(index + 1)), knobs: knobs, random: random.fork("node", index), diskRandom: random.fork("disk", index)))
     }
     core = .allocate(capacity: 1)
     core.initialize(

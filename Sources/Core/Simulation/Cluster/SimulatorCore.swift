@@ -10,6 +10,12 @@ struct SimulatorCore<N: Node> {
   @usableFromInline var networkCounts = NetworkStatistics()
   @usableFromInline var firstFailure: SimulationFailure?
   @usableFromInline var links: [Link]
+  /// What lies on each link's connection, where links are streams.
+  @usableFromInline var connections: [Connection<N>]
+  /// The conditions of each link, where they are not those of the whole network.
+  @usableFromInline var linkConditions: [NetworkConditions] = []
+  /// Which messages the network keeps.
+  @usableFromInline var filter: ((NodeID, NodeID, N.Message) -> Bool)?
   @usableFromInline var queue = EventQueue<ClusterEvent<N>>()
   @usableFromInline var effects: Effects<N>
   @usableFromInline var ties: Random
@@ -22,11 +28,16 @@ struct SimulatorCore<N: Node> {
   /// Called after every input a node took and its effects.
   @usableFromInline var afterInput: ((NodeID) -> Void)?
   @usableFromInline var trace: Trace?
+  /// A node's state in the trace.
+  @usableFromInline var describe: (N) -> String = { "\($0)" }
+  /// A message in the trace.
+  @usableFromInline var describeMessage: (N.Message) -> String = { "\($0)" }
   @usableFromInline var digest = TraceDigest()
 
   @inlinable
   init(links: [Link], effects: Effects<N>, ties: Random, clients: Random, trace: Trace?) {
     self.links = links
+    connections = Array(repeating: Connection(), count: links.count)
     self.effects = effects
     self.ties = ties
     self.clients = clients

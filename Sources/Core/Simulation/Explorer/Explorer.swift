@@ -20,6 +20,8 @@ public struct ExplorationScope<N: Node> {
   public var depth = 12
   /// How many different worlds at most.
   public var worlds = 1_000_000
+  /// Whether all nodes draw the same random numbers, so that they differ in their names alone.
+  var drawsAlike = false
 
   /// Three nodes to which nothing happens.
   public init() {}
@@ -47,8 +49,22 @@ public struct Explorer<N: Node & Hashable>
 where N.Message: Hashable, N.Request: Hashable, N.Response: Hashable, N.Record: Hashable {
   private let scope: ExplorationScope<N>
 
+  /// All worlds that count as one with a world; nothing where each counts on its own.
+  private let renamings: ((World<N>) -> [World<N>])?
+
   /// An explorer of this scope.
-  public init(_ scope: ExplorationScope<N>) { self.scope = scope }
+  public init(_ scope: ExplorationScope<N>) { self.init(scope, renamings: nil) }
+
+  init(_ scope: ExplorationScope<N>, renamings: ((World<N>) -> [World<N>])?) {
+    self.scope = scope
+    self.renamings = renamings
+  }
+
+  /// The least fingerprint of all worlds that count as one with this.
+  private func mark(of world: World<N>) -> Fingerprint {
+    guard let renamings else { return Fingerprint(world) }
+    return renamings(world).map(Fingerprint.init).min { ($0.first, $0.second) < ($1.first, $1.second) } ?? Fingerprint(world)
+  }
 
   private struct Fingerprint: Hashable {
     let first: Int
@@ -77,7 +93,7 @@ where N.Message: Hashable, N.Request: Hashable, N.Response: Hashable, N.Record: 
     var effects = Effects<N>(observer: probe)
     let start = World(scope, &effects)
     var parents: [Fingerprint: (parent: Fingerprint, step: String)] = [:]
-    let root = Fingerprint(start)
+    let root = mark(of: start)
     parents[root] = (root, "")
     var level = [(start, root)]
     var counts = situations.mapValues { _ in 0 }
@@ -107,7 +123,7 @@ where N.Message: Hashable, N.Request: Hashable, N.Response: Hashable, N.Record: 
         for step in world.steps() {
           var after = world
           after.take(step, scope, &effects)
-          let print = Fingerprint(after)
+          let print = mark(of: after)
           guard parents[print] == nil else { continue }
           parents[print] = (fingerprint, step.describe(world))
           if let explanation = judge(after) {

@@ -122,7 +122,7 @@ extension World {
     duplicatesLeft = scope.duplicates
     script = scope.requests
     let random = Random(seed: scope.seed)
-    places = (0..<scope.nodes).map { Place(random: random.fork("node", $0)) }
+    places = (0..<scope.nodes).map { Place(random: random.fork("node", scope.drawsAlike ? 0 : $0)) }
     for index in places.indices { start(index, scope, &effects) }
   }
 

@@ -33,6 +33,12 @@ public struct Fault: Hashable, Sendable {
     case drift(NodeID, partsPerMillion: Int)
     /// A node's clock jumps ahead by so many nanoseconds.
     case clockJump(NodeID, UInt64)
+    /// Nodes are clogged one after the other and let go in another order.
+    case swizzleClog([NodeID])
+    /// A node is down, comes up, and loses power again before anything it wrote as it came up is durable.
+    case relapse(NodeID)
+    /// A node is down and comes up with other settings, where the scenario has any: ``Scenario/otherKnobs(than:random:)``.
+    case otherKnobs(NodeID)
   }
 
   /// When it begins, in nanoseconds of true time.
@@ -65,6 +71,9 @@ public struct Fault: Hashable, Sendable {
     case .wiped: .wipe
     case .drift: .drift
     case .clockJump: .clockJump
+    case .swizzleClog: .swizzleClog
+    case .relapse: .relapse
+    case .otherKnobs: .otherKnobs
     }
   }
 
@@ -72,9 +81,9 @@ public struct Fault: Hashable, Sendable {
   public var node: NodeID? {
     switch effect {
     case .down(let id), .paused(let id), .slow(let id, _), .failedSync(let id), .stalledDisk(let id), .rot(let id), .wiped(let id),
-      .drift(let id, _), .clockJump(let id, _):
+      .drift(let id, _), .clockJump(let id, _), .relapse(let id), .otherKnobs(let id):
       id
-    case .powerLoss, .partition, .oneWay, .clog: nil
+    case .powerLoss, .partition, .oneWay, .clog, .swizzleClog: nil
     }
   }
 }
@@ -83,7 +92,18 @@ public struct Fault: Hashable, Sendable {
 public enum FaultKind: String, Hashable, Sendable, CaseIterable {
   case crash, powerLoss, pause, slow, partition, oneWay, clog, failedSync, stalledDisk, rot, wipe, drift, clockJump
   case loss, duplication, replay, buggify, knobs, adversary
+  case swizzleClog, relapse, otherKnobs, streams, corruption
 
   /// Those that are in force for a whole run, and have no moment.
-  static let lasting: Set<FaultKind> = [.loss, .duplication, .replay, .buggify, .knobs, .adversary]
+  static let lasting: Set<FaultKind> = [.loss, .duplication, .replay, .buggify, .knobs, .adversary, .streams, .corruption]
+
+  /// How many runs of four know the kind.
+  var runsOfFour: Int {
+    switch self {
+    // An adversary has tastes of its own, of which it uses some.
+    case .adversary: 3
+    case .swizzleClog, .relapse, .otherKnobs, .streams, .corruption: 1
+    default: 2
+    }
+  }
 }

@@ -16,7 +16,9 @@ extension RunPlan {
           .init("loss_ppm", .integer(Int64(network.loss.partsPerMillion))),
           .init("duplication_ppm", .integer(Int64(network.duplication.partsPerMillion))),
           .init("replay_ppm", .integer(Int64(network.replay.partsPerMillion))), .init("replay_window_ns", .exact(network.replayWindow)),
-          .init("capacity", .integer(Int64(network.capacity))),
+          .init("capacity", .integer(Int64(network.capacity))), .init("streams", .bool(network.carriage == .streams)),
+          .init("resets_ppm", .integer(Int64(network.resets.partsPerMillion))), .init("mean_reconnect_ns", .exact(network.meanReconnect)),
+          .init("corruption_ppm", .integer(Int64(network.corruption.partsPerMillion))),
         ])),
       .init(
         "disk",
@@ -62,6 +64,13 @@ extension RunPlan {
     network.replay = Probability(partsPerMillion: try links.count("replay_ppm", 0...1_000_000))
     network.replayWindow = try links.word("replay_window_ns")
     network.capacity = try links.count("capacity", 1...1_000_000_000)
+    // Files from before there were connections and bytes name neither.
+    if json["network"]?["streams"] != nil {
+      network.carriage = try links.flag("streams") ? .streams : .datagrams
+      network.resets = Probability(partsPerMillion: try links.count("resets_ppm", 0...1_000_000))
+      network.meanReconnect = try links.word("mean_reconnect_ns")
+      network.corruption = Probability(partsPerMillion: try links.count("corruption_ppm", 0...1_000_000))
+    }
     let disks = PlanFields(json["disk"] ?? .null, "plan.disk")
     disk.minimumSync = try disks.word("minimum_sync_ns")
     disk.meanExtraSync = try disks.word("mean_extra_sync_ns")
@@ -80,6 +89,7 @@ extension Fault {
     case .partition(let groups): members.append(.init("groups", .array(groups.map { .array($0.map { .exact($0.rawValue) }) })))
     case .oneWay(let from, let to), .clog(let from, let to):
       members += [.init("from", .exact(from.rawValue)), .init("to", .exact(to.rawValue))]
+    case .swizzleClog(let nodes): members.append(.init("nodes", .array(nodes.map { .exact($0.rawValue) })))
     case .drift(_, let drift): members.append(.init("ppm", .integer(Int64(drift))))
     case .clockJump(_, let step): members.append(.init("by_ns", .exact(step)))
     default: break
@@ -94,6 +104,9 @@ extension Fault {
       throw ScenarioError("fault is \(json["fault"]?.description ?? "missing"), which is no kind of fault")
     }
     func node(_ name: String = "node") throws(ScenarioError) -> NodeID { NodeID(try fields.word(name)) }
+    func nodes(of list: JSON) -> [NodeID] {
+      (list.array ?? []).compactMap { $0.integer }.filter { $0 > 0 }.map { NodeID(UInt64($0)) }
+    }
     let effect: Effect
     switch kind {
     case .crash: effect = .down(try node())
@@ -101,11 +114,7 @@ extension Fault {
     case .pause: effect = .paused(try node())
     case .slow: effect = .slow(try node(), inputTime: try fields.word("input_time_ns"))
     case .partition:
-      var groups: [[NodeID]] = []
-      for group in json["groups"]?.array ?? [] {
-        groups.append((group.array ?? []).compactMap { $0.integer }.filter { $0 > 0 }.map { NodeID(UInt64($0)) })
-      }
-      effect = .partition(groups)
+      effect = .partition((json["groups"]?.array ?? []).map(nodes(of:)))
     case .oneWay: effect = .oneWay(from: try node("from"), to: try node("to"))
     case .clog: effect = .clog(from: try node("from"), to: try node("to"))
     case .failedSync: effect = .failedSync(try node())
@@ -116,7 +125,10 @@ extension Fault {
       guard let drift = json["ppm"]?.integer, abs(drift) < 1_000_000 else { throw ScenarioError("fault.ppm lies below a million") }
       effect = .drift(try node(), partsPerMillion: Int(drift))
     case .clockJump: effect = .clockJump(try node(), try fields.word("by_ns"))
-    case .loss, .duplication, .replay, .buggify, .knobs, .adversary:
+    case .swizzleClog: effect = .swizzleClog(nodes(of: json["nodes"] ?? .null))
+    case .relapse: effect = .relapse(try node())
+    case .otherKnobs: effect = .otherKnobs(try node())
+    case .loss, .duplication, .replay, .buggify, .knobs, .adversary, .streams, .corruption:
       throw ScenarioError("fault \(kind.rawValue) is a field of the plan, not a timed fault")
     }
     self.init(effect, at: try fields.word("at_ns"), for: try fields.word("for_ns"))

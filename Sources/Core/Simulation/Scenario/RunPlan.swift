@@ -163,6 +163,9 @@ extension RunPlan {
       if let node = fault.node {
         try demand(names.contains(node.rawValue), "fault \(place) hits \(node), which does not exist; there are \(nodes) nodes")
       }
+      if case .swizzleClog(let nodes) = fault.effect {
+        try demand(nodes.allSatisfy { names.contains($0.rawValue) }, "fault \(place) clogs a node that does not exist; there are \(self.nodes)")
+      }
       if case .drift(_, let drift) = fault.effect {
         try demand(abs(drift) < 1_000_000, "fault \(place) lets a clock drift by \(drift) millionths; it must stay below a million")
       }

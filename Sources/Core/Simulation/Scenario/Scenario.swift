@@ -15,8 +15,21 @@ public protocol Scenario: SendableMetatype {
   /// The protocol's settings, before a run draws some at random.
   static var knobs: N.Knobs { get }
 
+  /// How the protocol's messages look on the wire. With it, runs that know ``FaultKind/corruption`` carry bytes, of which some are flipped.
+  static var wire: SimulatedWire<N.Message>? { get }
+
+  /// A node's state for the reader of a diagram, best in a few lines.
+  static func describe(_ node: N) -> String
+
+  /// A message for the reader of a trace, best in a few words.
+  static func describe(message: N.Message) -> String
+
   /// A fresh run.
   init(plan: RunPlan)
+
+  /// The settings a node may come up with in the midst of a run, when it ran with `knobs` before: those of a new version, or of an operator who
+  /// restarts one node after the other. What the protocol promises must not hang on the nodes agreeing about them.
+  static func otherKnobs(than knobs: N.Knobs, random: inout Random) -> N.Knobs
 
   /// The next request of a client and the node it goes to; nothing if the client has no more.
   mutating func nextRequest(of client: Int, number: Int, among nodes: [NodeID], random: inout Random) -> (node: NodeID, request: N.Request)?
@@ -48,6 +61,14 @@ public protocol Scenario: SendableMetatype {
 extension Scenario {
   /// What a product would choose.
   public static var knobs: N.Knobs { N.Knobs() }
+  /// As the node describes itself.
+  public static func describe(_ node: N) -> String { "\(node)" }
+  /// As the message describes itself.
+  public static func describe(message: N.Message) -> String { "\(message)" }
+  /// Messages travel as values.
+  public static var wire: SimulatedWire<N.Message>? { nil }
+  /// The same.
+  public static func otherKnobs(than knobs: N.Knobs, random: inout Random) -> N.Knobs { knobs }
   /// Nothing to look at.
   public mutating func inspect(_ id: NodeID, in cluster: Simulator<N>) {}
   /// Leaves everything to chance.
@@ -79,7 +100,14 @@ public struct RunReport: Sendable {
   /// How often each noted situation came up.
   public let situations: [String: Int]
   /// What happened, if that was kept.
-  public let trace: Trace?
+  public internal(set) var trace: Trace?
+
+  /// The same run with a trace that ends at a moment, in nanoseconds of true time.
+  public func shown(until time: UInt64) -> RunReport {
+    var report = self
+    report.trace?.cut(after: time)
+    return report
+  }
 }
 
 /// A scenario whose protocol is hidden, for lists and tools.

@@ -34,7 +34,10 @@ final class ScenarioRun<S: Scenario> {
       var stream = random.fork("knobs")
       knobs.randomize(&stream)
     }
-    simulator = Simulator(nodes: plan.nodes, seed: plan.seed, knobs: knobs, trace: trace, buggify: plan.buggify)
+    simulator = Simulator(
+      nodes: plan.nodes, seed: plan.seed, knobs: knobs, wire: plan.network.corruption > .never ? S.wire : nil, trace: trace, buggify: plan.buggify)
+    simulator.core.pointee.describe = S.describe
+    simulator.core.pointee.describeMessage = S.describe(message:)
     simulator.network = plan.network
     simulator.disk = plan.disk
     scenario = S(plan: plan)
@@ -80,6 +83,8 @@ final class ScenarioRun<S: Scenario> {
     }
     simulator.network.loss = .never
     simulator.network.replay = .never
+    simulator.network.resets = .never
+    simulator.network.corruption = .never
     let deadline = plan.horizon &+ plan.livenessBudget
     for client in clients.indices where clients[client].open == nil { pause(client) }
     while simulator.failure == nil {
@@ -189,7 +194,11 @@ final class ScenarioRun<S: Scenario> {
 
   private func begin(_ fault: Fault, _ index: Int) {
     switch fault.effect {
-    case .down(let id): takeDown(id)
+    case .down(let id), .relapse(let id): takeDown(id)
+    case .otherKnobs(let id):
+      takeDown(id)
+      var random = Random(seed: plan.seed).fork("other knobs", index)
+      if let knobs = simulator.knobs(of: id) { simulator.setKnobs(id, S.otherKnobs(than: knobs, random: &random)) }
     case .powerLoss: for id in simulator.nodeIDs { takeDown(id) }
     case .paused(let id):
       pauses[id, default: 0] += 1
@@ -198,6 +207,7 @@ final class ScenarioRun<S: Scenario> {
     case .partition(let groups): simulator.partition(groups)
     case .oneWay(let from, let to): simulator.cut(from: from, to: to)
     case .clog(let from, let to): return simulator.clog(from: from, to: to, for: fault.duration)
+    case .swizzleClog(let nodes): return simulator.swizzleClog(nodes, for: fault.duration)
     case .failedSync(let id): simulator.failNextSync(id)
     case .stalledDisk(let id): return simulator.stallDisk(id, for: fault.duration)
     case .rot(let id):
@@ -214,7 +224,12 @@ final class ScenarioRun<S: Scenario> {
 
   private func end(_ fault: Fault) {
     switch fault.effect {
-    case .down(let id), .rot(let id), .wiped(let id): bringUp(id)
+    case .down(let id), .rot(let id), .wiped(let id), .otherKnobs(let id): bringUp(id)
+    case .relapse(let id):
+      bringUp(id)
+      guard simulator.isRunning(id) else { return }
+      takeDown(id)
+      bringUp(id)
     case .powerLoss: for id in simulator.nodeIDs { bringUp(id) }
     case .paused(let id):
       pauses[id, default: 0] -= 1
@@ -226,7 +241,7 @@ final class ScenarioRun<S: Scenario> {
       // A process whose log has failed is replaced by its supervisor.
       takeDown(id)
       bringUp(id)
-    case .clog, .stalledDisk, .drift, .clockJump: break
+    case .clog, .swizzleClog, .stalledDisk, .drift, .clockJump: break
     }
   }
 

@@ -69,6 +69,8 @@ public struct Shrinker {
       case .buggify: plan.buggify = false
       case .knobs: plan.randomKnobs = false
       case .adversary: plan.adversary = false
+      case .streams: plan.network.carriage = .datagrams
+      case .corruption: plan.network.corruption = .never
       default: plan.faults.removeAll { $0.kind == kind }
       }
     }

@@ -21,13 +21,20 @@ extension RunPlan {
     var active: [FaultKind] = []
     for (index, kind) in FaultKind.allCases.enumerated() where limits.faults.contains(kind) {
       var stream = root.fork("active", index)
-      // An adversary is part of three runs in four: it has tastes of its own, of which it uses some.
-      if stream.chance(kind == .adversary ? 3 : 2, in: 4) { active.append(kind) }
+      if stream.chance(kind.runsOfFour, in: 4) { active.append(kind) }
     }
     var amounts = root.fork("amounts")
     if active.contains(.loss) { plan.network.loss = Probability(partsPerMillion: amounts.within(1000...200_000)) }
     if active.contains(.duplication) { plan.network.duplication = Probability(partsPerMillion: amounts.within(1000...200_000)) }
     if active.contains(.replay) { plan.network.replay = Probability(partsPerMillion: amounts.within(1000...50_000)) }
+    // Drawn apart, so that runs without them are as they were before there were any.
+    var bytes = root.fork("bytes")
+    if active.contains(.corruption) { plan.network.corruption = Probability(partsPerMillion: bytes.within(1000...50_000)) }
+    if active.contains(.streams) {
+      plan.network.carriage = .streams
+      plan.network.resets = Probability(partsPerMillion: bytes.within(0...20_000))
+      plan.network.meanReconnect = [0, 5_000_000, 200_000_000][bytes.below(3)]
+    }
     plan.buggify = active.contains(.buggify)
     plan.randomKnobs = active.contains(.knobs)
     plan.adversary = active.contains(.adversary)
@@ -98,7 +105,12 @@ extension Fault {
     case .wipe: return Fault(.wiped(node()), at: 0)
     case .drift: return Fault(.drift(node(), partsPerMillion: random.within(-500...500)), at: 0)
     case .clockJump: return Fault(.clockJump(node(), UInt64(random.within(1...3600)) * 1_000_000_000), at: 0)
-    case .loss, .duplication, .replay, .buggify, .knobs, .adversary: return nil
+    case .swizzleClog:
+      let first = random.below(nodes)
+      return Fault(.swizzleClog((0..<random.within(1...nodes)).map { NodeID(UInt64((first + $0) % nodes + 1)) }), at: 0)
+    case .relapse: return Fault(.relapse(node()), at: 0)
+    case .otherKnobs: return Fault(.otherKnobs(node()), at: 0)
+    case .loss, .duplication, .replay, .buggify, .knobs, .adversary, .streams, .corruption: return nil
     }
   }
 

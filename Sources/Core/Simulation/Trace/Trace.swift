@@ -56,6 +56,11 @@ public struct Trace: Sendable {
     self.keepsStates = keepsStates
   }
 
+  /// Forgets what came after a moment, in nanoseconds of true time.
+  mutating func cut(after time: UInt64) {
+    if let end = events.firstIndex(where: { $0.time > time }) { events.removeSubrange(end...) }
+  }
+
   @usableFromInline
   mutating func append(_ event: consuming TraceEvent) {
     if events.count >= limit {

@@ -1,4 +1,6 @@
+import StrataBytes
 import StrataCheckers
+import StrataHost
 import StrataNodes
 import StrataRaft
 import StrataSimulation
@@ -32,6 +34,60 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
     knobs.keptEntries = 5
     Variant.adjust(&knobs)
     return knobs
+  }
+
+  /// What members say to each other over TCP.
+  static var wire: SimulatedWire<StrataRaft.Message>? {
+    let codec = RaftMessageCodec()
+    return SimulatedWire { message in
+      var writer = ByteWriter()
+      codec.encode(message, into: &writer)
+      return writer.finish()
+    } decode: { bytes, from in
+      try codec.decode(bytes, from: from, attachments: nil)
+    }
+  }
+
+  static func describe(_ node: N) -> String {
+    let status = node.core.status
+    var lines = [
+      "\(status.role), term \(status.term)" + (status.vote.rawValue > 0 ? ", voted for \(status.vote)" : "")
+        + (status.leader.rawValue > 0 ? ", follows \(status.leader)" : ""),
+      "log \(status.compacted.index + 1)...\(status.last.index), last of term \(status.last.term)",
+      "durable to \(status.stable)", "committed to \(status.commit)", "applied to \(status.applied)",
+      "voters \(status.confState.voters)" + (status.confState.outgoing.isEmpty ? "" : ", leaving \(status.confState.outgoing)")
+        + (status.confState.learners.isEmpty ? "" : ", learners \(status.confState.learners)"),
+    ]
+    lines += status.progress.map { "\($0.id): has \($0.progress.match), next is \($0.progress.next)" }
+    if status.transferee.rawValue > 0 { lines.append("handing over to \(status.transferee)") }
+    if status.isRepairing { lines.append("lost records and is getting them back") }
+    return lines.joined(separator: "\n")
+  }
+
+  static func describe(message: StrataRaft.Message) -> String {
+    var words = ["\(message.kind)", "t\(message.term)"]
+    if message.isRejected { words.append("no") }
+    if message.index > 0 { words.append("at \(message.index)/t\(message.logTerm)") }
+    if let first = message.entries.first, let last = message.entries.last { words.append("with \(first.index)...\(last.index)") }
+    if message.commit > 0 { words.append("commit \(message.commit)") }
+    if message.hint > 0 { words.append("hint \(message.hint)") }
+    if message.context > 0 { words.append("context \(message.context)") }
+    if message.isTransfer { words.append("for a transfer") }
+    if let snapshot = message.snapshot { words.append("snapshot of \(snapshot.place.index)") }
+    return words.joined(separator: " ")
+  }
+
+  /// What a rolling change of the configuration may change at one member alone: the times of elections and the life of sessions are not among it.
+  static func otherKnobs(than knobs: RaftKnobs, random: inout Random) -> RaftKnobs {
+    var drawn = knobs
+    drawn.randomize(&random)
+    var other = knobs
+    other.maxBytesPerMessage = drawn.maxBytesPerMessage
+    other.maxInflightMessages = drawn.maxInflightMessages
+    other.compactEntries = drawn.compactEntries
+    other.keptEntries = drawn.keptEntries
+    other.repeatTicks = drawn.repeatTicks
+    return other
   }
 
   private var history = History<RegisterModel.Op, RegisterModel.Result>()

@@ -66,6 +66,7 @@ extension FlawedRaft {
   static var name: String { flaw.rawValue }
   static var summary: String { "broken: \(defect)" }
   static var leases: Bool { false }
+  static var faults: Set<FaultKind>? { .plain }
   static func adjust(_ knobs: inout RaftKnobs) {
     knobs.flaw = flaw
     if leases { knobs.readMode = .lease(maxClockDriftPPM: 1000) }
@@ -156,6 +157,7 @@ enum JointHalf: FlawedRaft {
   static var changesMembers: Bool { true }
 }
 enum AppliesTwice: RaftVariant {
+  static var faults: Set<FaultKind>? { .plain }
   static var name: String { "applied-twice" }
   static var summary: String { "broken: a command that arrives twice takes effect twice" }
   static func adjust(_ knobs: inout RaftKnobs) { knobs.appliesTwice = true }

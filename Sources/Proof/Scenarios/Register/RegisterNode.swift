@@ -1,4 +1,5 @@
 import StrataNodes
+import StrataSimulation
 
 /// A replicated register per key, as Attiya, Bar-Noy and Dolev gave it (Sharing Memory Robustly in Message-Passing Systems, JACM 1995), with
 /// several writers (Lynch and Shvartsman, FTCS 1997): every node is a replica, and the coordinator of what its clients ask.
@@ -272,6 +273,52 @@ struct RegisterNode: Node, Hashable {
     out.cancelTimer(.fetch)
     out.checkpoint(cells.keys.sorted().map { Record(key: $0, cell: cells[$0]!) }, Ticket(serial))
   }
+}
+
+// What an explorer that takes nodes for alike needs. Names order versions of equal count: nodes are alike as long as one of them writes.
+
+extension RegisterNode.Version {
+  func renamed(_ name: (NodeID) -> NodeID) -> Self {
+    var version = self
+    if node.rawValue > 0 { version.node = name(node) }
+    return version
+  }
+}
+
+extension RegisterNode.Cell {
+  func renamed(_ name: (NodeID) -> NodeID) -> Self { Self(version: version.renamed(name), value: value) }
+}
+
+extension RegisterNode: SymmetricNode {
+  func renamed(_ name: (NodeID) -> NodeID) -> RegisterNode {
+    var node = RegisterNode(
+      id: name(id), peers: peers.map(name).sorted(), knobs: knobs, cells: cells.mapValues { $0.renamed(name) }, nonce: nonce)
+    node.durable = durable.mapValues { $0.renamed(name) }
+    node.waiting = waiting.map { WaitingStore(from: name($0.from), operation: $0.operation, key: $0.key, version: $0.version.renamed(name)) }
+    node.writes = writes.mapValues { Self.renamed(record: $0, name) }
+    node.operations = operations.mapValues { operation in
+      var operation = operation
+      operation.best = operation.best.renamed(name)
+      operation.answered = Set(operation.answered.map(name))
+      return operation
+    }
+    node.serial = serial
+    node.fetched = fetched.map { Set($0.map(name)) }
+    node.fetchTicket = fetchTicket
+    node.hasFailed = hasFailed
+    return node
+  }
+
+  static func renamed(message: Message, _ name: (NodeID) -> NodeID) -> Message {
+    switch message {
+    case .query, .stored, .everything: message
+    case .state(let operation, let cell): .state(operation: operation, cell.renamed(name))
+    case .store(let operation, let key, let cell): .store(operation: operation, key: key, cell.renamed(name))
+    case .contents(let nonce, let cells): .contents(nonce: nonce, cells.mapValues { $0.renamed(name) })
+    }
+  }
+
+  static func renamed(record: Record, _ name: (NodeID) -> NodeID) -> Record { Record(key: record.key, cell: record.cell.renamed(name)) }
 }
 
 /// The settings of ``RegisterNode``.

@@ -17,11 +17,19 @@ struct RegisterScenario<Flaw: RegisterFlaw>: Scenario {
     case .forgetsThatItForgot?: "broken: a replica that lost records goes on"
     }
   }
-  static var limits: ScenarioLimits { ScenarioLimits() }
+  static var limits: ScenarioLimits { Flaw.flaw == nil ? ScenarioLimits() : ScenarioLimits(faults: .plain) }
   static var knobs: RegisterKnobs {
     var knobs = RegisterKnobs()
     knobs.flaw = Flaw.flaw
     return knobs
+  }
+
+  static var wire: SimulatedWire<RegisterNode.Message>? { RegisterWire.wire }
+
+  static func otherKnobs(than knobs: RegisterKnobs, random: inout Random) -> RegisterKnobs {
+    var other = knobs
+    other.randomize(&random)
+    return other
   }
 
   private var history = History<RegisterModel.Op, RegisterModel.Result>()
@@ -94,7 +102,7 @@ enum RegisterExploration {
     scope.knobs.flaw = flaw
     scope.depth = depth
     scope.worlds = worlds
-    return Explorer(scope).explore(situations: [
+    return Explorer(symmetric: scope).explore(situations: [
       "the write was acknowledged": { $0.replies.values.contains(.written) },
       "the read saw the write": { $0.replies.values.contains(.value(7)) },
     ]) { world in

@@ -6,9 +6,6 @@
 /// XXH3-64 of `count` bytes with a seed, by Debian's libxxhash compiled in; `bytes` may be NULL where `count` is 0.
 uint64_t strata_xxh3(const void *bytes, size_t count, uint64_t seed);
 
-/// Brings the cache line at `address` nearer; nothing where the processor knows no such thing.
-static inline void strata_prefetch(const void *address) { __builtin_prefetch(address, 1, 1); }
-
 /// `count` zero bytes that begin on a cache line, or NULL. Pages nobody writes to take no memory. 16 bytes more may be
 /// read behind them. `owner` receives what strata_release takes.
 void *strata_zeroed(size_t count, void **owner);
@@ -37,17 +34,39 @@ extern int (*strata_block_test_form)(const void *block, uint32_t half, int count
 /// The better form's answer: 0 or 1.
 static inline int strata_block_test(const void *block, uint32_t half, int count) { return strata_block_test_form(block, half, count); }
 
-/// Sets the first `count` bits of a key in its 64-byte block.
+/// A word of a filter, which is stored with its least significant byte first.
+static inline uint64_t strata_little(uint64_t word) {
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+  return __builtin_bswap64(word);
+#else
+  return word;
+#endif
+}
+
+/// Sets the first `count` bits of a key in its 64-byte block, which begins at a multiple of eight.
 static inline void strata_block_set(void *block, uint32_t half, int count) {
-  unsigned char *bytes = (unsigned char *)block;
-  for (; count > 0; count--, half *= STRATA_BLOCK_STEP) bytes[half >> 26] |= (unsigned char)(1 << ((half >> 23) & 7));
+  uint64_t *words = (uint64_t *)block;
+  for (; count > 0; count--, half *= STRATA_BLOCK_STEP) words[half >> 29] |= strata_little((uint64_t)1 << ((half >> 23) & 63));
 }
 
 /// strata_block_test for `keys` hashes against `blocks` blocks: bit i of `answers`, 64 to a word, is the answer for hashes[i]. Whole words are
-/// written. The blocks of 64 hashes are fetched together.
+/// written. Blocks to come are fetched while one is looked at.
 void strata_blocks_test(const void *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys, uint64_t *answers);
 
 /// strata_block_set for `keys` hashes; blocks to come are fetched while one is set.
 void strata_blocks_set(void *base, uint64_t blocks, int count, const uint64_t *hashes, size_t keys);
+
+/// Sets `count` bits of each of `keys` hashes among the `bits` of `words`: the upper half of the product of `bits` and a walk that begins with the
+/// hash and is multiplied with STRATA_BITS_STEP for every further bit. Gives how many were not set before.
+uint64_t strata_bits_set(void *words, uint64_t bits, int count, const uint64_t *hashes, size_t keys);
+
+/// The same without counting, which is faster.
+void strata_bits_set_uncounted(void *words, uint64_t bits, int count, const uint64_t *hashes, size_t keys);
+
+/// Whether all `count` bits of each of `keys` hashes are set: answers as those of strata_blocks_test.
+void strata_bits_test(const void *words, uint64_t bits, int count, const uint64_t *hashes, size_t keys, uint64_t *answers);
+
+/// 2^64 divided by the golden ratio, odd.
+#define STRATA_BITS_STEP 0x9E3779B97F4A7C15u
 
 #endif

@@ -24,18 +24,10 @@ package struct FilterProbe: @unchecked Sendable {
     return strata_block_test(block, UInt32(truncatingIfNeeded: hash), hashCount) != 0
   }
 
-  /// Asks for 64 keys at a time, whose blocks are fetched together.
+  /// Asks for all keys in one call; blocks to come are fetched while one is looked at.
   package func mayContain(hashes: Span<UInt64>, into answers: inout BitMask) {
-    precondition(hashes.count <= answers.count, "a mask too short for its answers")
-    guard !hashes.isEmpty else { return }
     hashes.withUnsafeBufferPointer { hashes in
-      let last = (hashes.count - 1) >> 6
-      let kept = answers.words[last]
-      answers.words.withUnsafeMutableBufferPointer {
-        strata_blocks_test(base, UInt64(blocks), hashCount, hashes.baseAddress, hashes.count, $0.baseAddress)
-      }
-      // Bits behind the last answer are not this call's.
-      if hashes.count & 63 != 0 { answers.words[last] |= kept & ~((1 << UInt64(hashes.count & 63)) - 1) }
+      answers.fillWords(hashes.count) { strata_blocks_test(base, UInt64(blocks), hashCount, hashes.baseAddress, hashes.count, $0) }
     }
   }
 }

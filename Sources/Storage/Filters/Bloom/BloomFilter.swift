@@ -69,12 +69,18 @@ public struct BloomFilter: MembershipFilter, Hashable {
   /// Adds many keys, faster than one by one.
   public mutating func add(hashes: Span<UInt64>) {
     FilterMemory.makeUnique(&memory)
-    let words = memory.base.assumingMemoryBound(to: UInt64.self)
-    let geometry = geometry
-    var fresh: UInt64 = 0
-    for index in hashes.indices { fresh &+= Self.set(hashes[index], geometry, words) }
+    let count = Int32(hashCount)
+    // Where the keys have more bits than the filter has words, all bits are sooner counted afterwards than one by one.
+    let isMany = hashes.count.multipliedReportingOverflow(by: hashCount).partialValue >= memory.byteCount / 8
+    hashes.withUnsafeBufferPointer { hashes in
+      if isMany {
+        strata_bits_set_uncounted(memory.base, bitCount, count, hashes.baseAddress, hashes.count)
+      } else {
+        setBits &+= strata_bits_set(memory.base, bitCount, count, hashes.baseAddress, hashes.count)  // never above bitCount
+      }
+    }
+    if isMany { setBits = memory.setBits }
     insertions &+= UInt64(hashes.count)
-    setBits &+= fresh
   }
 
   /// Sets the bits of a hash; gives how many were not set before. Positions are below `bitCount`, for which `words` has room.
@@ -89,7 +95,7 @@ public struct BloomFilter: MembershipFilter, Hashable {
       let word = UInt64(littleEndian: words[place])
       let bit = (1 as UInt64) &<< position
       // Without a branch, which a half-full filter would make a guess.
-      fresh &+= ~word &>> position & 1
+      fresh &+= word & bit == 0 ? 1 : 0
       words[place] = (word | bit).littleEndian
       walk = walk &* BloomGeometry.step
       left &-= 1
@@ -101,36 +107,47 @@ public struct BloomFilter: MembershipFilter, Hashable {
   @inline(__always)
   public func mayContain(hash: UInt64) -> Bool { Self.test(hash, geometry, UnsafeRawPointer(memory.base)) }
 
-  /// Positions are below `bitCount`, for which `base` has room.
+  /// Positions are below `bitCount`, for which `base` has room in whole words.
+  ///
+  /// Bits are read eight at a time without a branch between them: where half of the keys are there, each branch would be a guess, and the reads do
+  /// not wait for one another.
   @inlinable
   @inline(__always)
   static func test(_ hash: UInt64, _ geometry: BloomGeometry, _ base: UnsafeRawPointer) -> Bool {
     var walk = hash
     var left = geometry.hashCount
+    var all: UInt64 = 1
+    while left > 8 {
+      for _ in 0..<8 { all &= word(&walk, geometry, base) }
+      if all & 1 == 0 { return false }
+      left &-= 8
+    }
     while left > 0 {
-      let position = geometry.position(walk)
-      let byte = base.load(fromByteOffset: Int(truncatingIfNeeded: position >> 3), as: UInt8.self)
-      if byte & (1 &<< UInt8(truncatingIfNeeded: position & 7)) == 0 { return false }
-      walk = walk &* BloomGeometry.step
+      all &= word(&walk, geometry, base)
       left &-= 1
     }
-    return true
+    return all & 1 != 0
+  }
+
+  /// The bit of the present value of a walk in the lowest place, others above it; the walk goes on.
+  @inlinable
+  @inline(__always)
+  static func word(_ walk: inout UInt64, _ geometry: BloomGeometry, _ base: UnsafeRawPointer) -> UInt64 {
+    let position = geometry.position(walk)
+    walk = walk &* BloomGeometry.step
+    return UInt64(littleEndian: base.loadUnaligned(fromByteOffset: Int(truncatingIfNeeded: position >> 6 &* 8), as: UInt64.self)) &>> position
   }
 
   public func mayContain(hashes: Span<UInt64>, into answers: inout BitMask) {
     Self.test(hashes, geometry, UnsafeRawPointer(memory.base), &answers)
   }
 
-  /// Fetches the first two positions of sixteen keys before it asks for any: half of the absent keys need no more.
+  /// All keys in one call: without branches between the reads of a key, those of several keys are under way together.
   static func test(_ hashes: Span<UInt64>, _ geometry: BloomGeometry, _ base: UnsafeRawPointer, _ answers: inout BitMask) {
-    let ahead = 16
-    answers.fill(hashes.count) { index in
-      let next = index &+ ahead
-      if next < hashes.count {
-        strata_prefetch(base + Int(truncatingIfNeeded: geometry.position(hashes[next]) >> 3))
-        strata_prefetch(base + Int(truncatingIfNeeded: geometry.position(hashes[next] &* BloomGeometry.step) >> 3))
+    hashes.withUnsafeBufferPointer { hashes in
+      answers.fillWords(hashes.count) {
+        strata_bits_test(base, geometry.bitCount, Int32(geometry.hashCount), hashes.baseAddress, hashes.count, $0)
       }
-      return test(hashes[index], geometry, base)
     }
   }
 

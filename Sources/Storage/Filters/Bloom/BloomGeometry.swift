@@ -38,7 +38,7 @@ public struct BloomGeometry: Sendable, Hashable {
   /// Multiplied with again and again, a hash gives the further positions; 2^64 divided by the golden ratio, odd so that nothing is lost.
   ///
   /// Not the customary sum h1 + i·h2, whose positions coincide for h2 = 0 and repeat early where h2 and the number of bits share a factor.
-  @usableFromInline static let step: UInt64 = 0x9E37_79B9_7F4A_7C15
+  @inlinable static var step: UInt64 { 0x9E37_79B9_7F4A_7C15 }
 
   /// Where the present value of the walk lies: uniform over 0..<bitCount for any number of bits.
   @inlinable

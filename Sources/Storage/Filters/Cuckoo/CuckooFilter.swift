@@ -1,4 +1,5 @@
 import CStrataFilters
+import CStrataMemory
 
 /// A filter that forgets again: fingerprints of 12 bits in one of two buckets each (B. Fan, D. Andersen and others, CoNEXT 2014).
 ///
@@ -63,7 +64,7 @@ public struct CuckooFilter: MembershipFilter, Hashable {
 
   /// Adds the key of this hash once.
   /// - Throws: `.full` where no place was found for it, or where eight equal fingerprints fill both of its buckets; it is then not in, and nothing
-  /// has   changed.
+  /// has changed.
   public mutating func add(hash: UInt64) throws(FilterError) {
     FilterMemory.makeUnique(&memory)
     let fingerprint = CuckooTable.fingerprint(hash)
@@ -101,22 +102,10 @@ public struct CuckooFilter: MembershipFilter, Hashable {
   /// Puts a fingerprint into an empty slot of a bucket, where there is one.
   @inline(__always)
   private func place(_ fingerprint: UInt64, _ bucket: UInt64) -> Bool {
-    let word = CuckooTable.load(memory.base, bucket)
-    guard CuckooTable.holds(word, 0) else { return false }
-    for slot in 0..<CuckooTable.slotsPerBucket where word >> UInt64(slot * 12) & 0xFFF == 0 {
-      CuckooTable.set(memory.base, bucket, slot, fingerprint)
-      return true
-    }
-    return false
+    CuckooTable.replace(memory.base, bucket, 0, with: fingerprint)
   }
 
-  private func take(_ fingerprint: UInt64, _ bucket: UInt64) -> Bool {
-    for slot in 0..<CuckooTable.slotsPerBucket where CuckooTable.get(memory.base, bucket, slot) == fingerprint {
-      CuckooTable.set(memory.base, bucket, slot, 0)
-      return true
-    }
-    return false
-  }
+  private func take(_ fingerprint: UInt64, _ bucket: UInt64) -> Bool { CuckooTable.replace(memory.base, bucket, fingerprint, with: 0) }
 
   /// Puts a fingerprint in the place of another, that one in its other bucket, and so on; the last becomes the victim. Which slot gives way follows
   /// from the hash, so that the same calls give the same bytes.

@@ -45,11 +45,8 @@ struct CuckooTable: Sendable, Hashable {
     UInt64(littleEndian: base.loadUnaligned(fromByteOffset: Int(truncatingIfNeeded: bucket &* 6), as: UInt64.self))
   }
 
-  /// Whether one of the four fingerprints of a loaded bucket is `fingerprint`: a lane of 12 bits becomes zero, and only then does one borrow.
-  @inlinable
-  @inline(__always)
-  static func holds(_ bucket: UInt64, _ fingerprint: UInt64) -> Bool { matches(bucket, fingerprint) != 0 }
-
+  /// A word that is 0 where no fingerprint of a loaded bucket is `fingerprint`: a lane of 12 bits becomes zero, and only then does one borrow. The
+  /// lowest bit that is set is the topmost of the first such lane; bits above it may be those of lanes a borrow went through.
   @inlinable
   @inline(__always)
   static func matches(_ bucket: UInt64, _ fingerprint: UInt64) -> UInt64 {
@@ -66,8 +63,9 @@ struct CuckooTable: Sendable, Hashable {
     let second = other(first, fingerprint)
     // Both are read at once: to wait for the first before asking for the second costs more than it saves.
     let found = Self.matches(Self.load(base, first), fingerprint) | Self.matches(Self.load(base, second), fingerprint)
-    let distance = (victim.bucket ^ first == 0 ? 0 : victim.bucket ^ second) | (victim.fingerprint ^ fingerprint)
-    return found != 0 || distance == 0
+    // Rare and the same for every key, so a branch of its own; one on `found` would be a guess.
+    if victim.fingerprint == 0 { return found != 0 }
+    return found != 0 || victim.isOne(of: first, second, fingerprint)
   }
 
   /// Fingerprint `slot` of a bucket, 0 where it is empty.
@@ -79,6 +77,18 @@ struct CuckooTable: Sendable, Hashable {
     let shift = UInt64(slot * 12)
     let word = load(base, bucket) & ~(0xFFF << shift) | fingerprint << shift
     base.storeBytes(of: word.littleEndian, toByteOffset: Int(truncatingIfNeeded: bucket &* 6), as: UInt64.self)
+  }
+
+  /// Puts `fingerprint` into the first slot that holds `old`, if any does.
+  @inline(__always)
+  static func replace(_ base: UnsafeMutableRawPointer, _ bucket: UInt64, _ old: UInt64, with fingerprint: UInt64) -> Bool {
+    let word = load(base, bucket)
+    let matches = matches(word, old)
+    guard matches != 0 else { return false }
+    let shift = UInt64(truncatingIfNeeded: matches.trailingZeroBitCount &- 11)  // the topmost of a lane's twelve bits
+    let changed = word ^ (old ^ fingerprint) &<< shift
+    base.storeBytes(of: changed.littleEndian, toByteOffset: Int(truncatingIfNeeded: bucket &* 6), as: UInt64.self)
+    return true
   }
 
   /// The slots of a bucket that hold `fingerprint`, which may be 0 for the empty ones.
@@ -95,4 +105,11 @@ struct CuckooTable: Sendable, Hashable {
 struct CuckooVictim: Sendable, Hashable {
   @usableFromInline var bucket: UInt64 = 0
   @usableFromInline var fingerprint: UInt64 = 0
+
+  /// Whether it is this fingerprint, of one of these buckets. Not inlined, so that the frequent way stays free of it.
+  @inline(never)
+  @usableFromInline
+  func isOne(of first: UInt64, _ second: UInt64, _ fingerprint: UInt64) -> Bool {
+    self.fingerprint == fingerprint && (bucket == first || bucket == second)
+  }
 }

@@ -204,7 +204,7 @@ public final class TableReader: Sendable {
 
   /// The handle of the data block where the first entry at or after (`key`, `trailer`) is, if any is.
   @inline(__always)
-  private func dataBlock(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ lookup: inout PointLookup) throws(TableError) -> BlockHandle? {
+  func dataBlock(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ lookup: inout PointLookup) throws(TableError) -> BlockHandle? {
     let top = try view(topIndex, isIndex: true)
     guard let found = top.firstEntry(notBefore: key, trailer) else { return nil }
     let handle = try handle(top, found.entry)

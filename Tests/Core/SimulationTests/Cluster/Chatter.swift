@@ -10,6 +10,7 @@ struct Chatter: Node, Hashable {
 
   enum Request: Hashable, Sendable {
     case say(Int, to: NodeID)
+    case spread(Int, among: UInt64)
     case ping(NodeID)
     case write([Int], Persistence)
     case replace([Int])
@@ -56,6 +57,20 @@ struct Chatter: Node, Hashable {
     self.lastNow = lastNow
   }
 
+  /// The same node under another name.
+  init(of other: Chatter, named id: NodeID) {
+    self = Chatter(id: id, found: other.found, foundDamage: other.foundDamage, lastNow: other.lastNow)
+    heard = other.heard
+    woken = other.woken
+    wokenAt = other.wokenAt
+    persisted = other.persisted
+    failed = other.failed
+    cancelled = other.cancelled
+    pings = other.pings
+    serial = other.serial
+    clockWentBack = other.clockWentBack
+  }
+
   mutating func receive(_ input: Input<Chatter>, at now: Instant, random: inout Random, _ out: inout Effects<Chatter>) {
     if now < lastNow { clockWentBack = true }
     lastNow = now
@@ -77,6 +92,7 @@ struct Chatter: Node, Hashable {
     serial += 1
     switch request {
     case .say(let word, let to): out.send(to: to, .word(word))
+    case .spread(let word, let count): for peer in 1...count where peer != id.rawValue { out.send(to: NodeID(peer), .word(word)) }
     case .ping(let peer):
       pings[serial] = session
       return out.send(to: peer, .ping(serial))

@@ -1,3 +1,4 @@
+import StrataBytes
 import StrataNodes
 import StrataRequirements
 import Testing
@@ -75,6 +76,32 @@ private struct Provoking: Scenario {
   }
 }
 
+/// A node that shows its settings.
+private struct Restless: Node {
+  let pace: Int
+
+  static func recover(
+    id: NodeID, peers: [NodeID], durable: DurableState<Int>, knobs: RestlessKnobs, at now: Instant, random: inout Random,
+    _ out: inout Effects<Restless>
+  ) throws(RecoveryError) -> Restless { Restless(pace: knobs.pace) }
+
+  mutating func receive(_ input: Input<Restless>, at now: Instant, random: inout Random, _ out: inout Effects<Restless>) {}
+
+  typealias Message = Int
+  typealias Request = Int
+  typealias Response = Int
+  typealias Timer = Int
+  typealias Record = Int
+  typealias Knobs = RestlessKnobs
+}
+
+private struct RestlessKnobs: NodeKnobs {
+  var pace = 1
+  init() {}
+  init(pace: Int) { self.pace = pace }
+  mutating func randomize(_ random: inout Random) { pace = random.below(100) }
+}
+
 struct PlanTests {
   @Test func anAdversaryAddsFaultsWithinTheBudget() throws {
     var plan = RunPlan(seed: 5)
@@ -104,6 +131,31 @@ struct PlanTests {
     #expect(kinds == Set(FaultKind.allCases).subtracting(FaultKind.lasting))
     // Each kind is part of about half of the runs: that is the swarm.
     #expect((100...200).contains(lossy), "\(lossy)")
+  }
+
+  /// What each new start of a node found, and with which settings it came up.
+  private func starts(_ fault: Fault) throws -> RunReport {
+    var plan = RunPlan(seed: 21, nodes: 1, clients: 1)
+    plan.faults = [fault]
+    return try AnyScenario(Provoking.self).run(plan, trace: Trace())
+  }
+
+  @Test func aRelapseIsASecondCrashAtTheSameMoment() throws {
+    let report = try starts(Fault(.relapse(1), at: 1_000_000_000, for: 50_000_000))
+    let ends = (report.trace?.events ?? []).filter { $0.kind == .crash || $0.kind == .start }
+    #expect(ends.map(\.kind) == [.start, .crash, .start, .crash, .start])
+    #expect(ends.map(\.time) == [0, 1_000_000_000, 1_050_000_000, 1_050_000_000, 1_050_000_000])
+  }
+
+  @Test func settingsChangeWithTheNextStart() throws {
+    let cluster = Simulator<Restless>(nodes: 2, seed: 1, knobs: RestlessKnobs(pace: 3))
+    cluster.setKnobs(1, RestlessKnobs(pace: 8))
+    #expect(cluster.node(1)?.pace == 3)
+    for id in cluster.nodeIDs {
+      cluster.crash(id)
+      cluster.restart(id)
+    }
+    #expect(cluster.node(1)?.pace == 8 && cluster.node(2)?.pace == 3 && cluster.knobs(of: 1)?.pace == 8)
   }
 
   @Test func aFaultTakenOutLeavesTheOthersAsTheyWere() throws {
@@ -204,5 +256,33 @@ struct PlanTests {
     #expect(html.contains("test.stuck, seed 1") && html.contains("no progress"))
     #expect(html.components(separatedBy: "</script>").count == 2)
     #expect(report.traceLines.split(separator: "\n").count == (report.trace?.events.count ?? 0) + 2)
+  }
+
+  @Test func thePerfettoTraceHoldsEveryInputAndMessage() throws {
+    var plan = RunPlan(seed: 11)
+    plan.faults = [Fault(.down(1), at: 2_000_000_000, for: 1_000_000_000), Fault(.paused(2), at: 4_000_000_000, for: 500_000_000)]
+    let report = try AnyScenario(Forgetful.self).run(plan, trace: Trace())
+    let trace = try JSON(parsing: Array(ChromeTrace(report).json.utf8))
+    let rows = try #require(trace["traceEvents"]?.array)
+    func count(_ phase: String, _ category: String? = nil) -> Int {
+      rows.count { $0["ph"]?.string == phase && (category == nil || $0["cat"]?.string == category) }
+    }
+    let events = try #require(report.trace?.events)
+    #expect(count("M") == plan.nodes + 2)
+    for kind in [TraceEvent.Kind.receive, .request, .start] {
+      #expect(count("X", "\(kind)") == events.count { $0.kind == kind } && count("X", "\(kind)") > 0)
+    }
+    #expect(count("s") == count("f") && count("s") == events.count { $0.kind == .receive })
+    #expect(rows.contains { $0["name"]?.string == "down" && $0["dur"] == .number("1000000.000") && $0["ts"] == .number("2000000.000") })
+    #expect(rows.contains { $0["name"]?.string == "paused" && $0["dur"] == .number("500000.000") })
+    #expect(rows.allSatisfy { $0["ph"] != nil && $0["pid"] != nil })
+  }
+
+  @Test func aTraceCanEndEarlier() throws {
+    let report = try AnyScenario(Forgetful.self).run(RunPlan(seed: 11), trace: Trace())
+    let shown = report.shown(until: 3_000_000_000)
+    let events = try #require(shown.trace?.events)
+    #expect(events.last.map { $0.time <= 3_000_000_000 } == true && events.count > 100)
+    #expect(events == report.trace.map { Array($0.events.prefix(events.count)) } && report.trace!.events[events.count].time > 3_000_000_000)
   }
 }

@@ -44,7 +44,7 @@ struct SimulatorTests {
       if random.chance(1, in: 10) { cluster.resume(to) }
       try cluster.run(for: .milliseconds(1))
       let s = cluster.networkStatistics
-      #expect(s.sent + s.duplicated == s.delivered + s.lost + s.cut + s.refused + s.inFlight, "\(s)")
+      #expect(s.sent + s.duplicated == s.delivered + s.lost + s.corrupted + s.cut + s.refused + s.inFlight, "\(s)")
     }
     for id in cluster.nodeIDs { cluster.resume(id) }
     cluster.heal()

@@ -1,0 +1,129 @@
+import BenchmarkKit
+import StrataCompression
+import StrataDisk
+import StrataFilters
+import StrataSSTable
+import Synchronization
+import SystemPackage
+
+/// The loads of bench-sstable. Keys are sixteen digits in ascending order, values windows of random bytes, as those of Peers/rocksdb_table.cc.
+struct Tables: Sendable {
+  let entries: Int
+  let seed: UInt64
+  let values: Values
+
+  init(entries: Int, seed: UInt64) {
+    self.entries = entries
+    self.seed = seed
+    values = Values(seed: seed, size: 100)
+  }
+
+  static let options: TableOptions = {
+    var options = TableOptions()
+    options.compression = .none
+    options.filterBitsPerKey = 10
+    return options
+  }()
+
+  /// The digits of a number, last first written.
+  @inline(__always)
+  static func writeKey(_ number: Int, into key: inout [UInt8]) {
+    var rest = number
+    for place in stride(from: 15, through: 0, by: -1) {
+      key[place] = UInt8(48 + rest % 10)
+      rest /= 10
+    }
+  }
+
+  /// Builds table `id` of every `step`th entry from `first` on.
+  func write(_ directory: String, id: UInt64, first: Int = 0, step: Int = 1) throws -> TableMetadata {
+    var writer = try TableWriter(FilePath("\(directory)/\(id).sst"), fileID: id, options: Self.options, on: POSIXFileSystem())
+    var key = [UInt8](repeating: 0, count: 16)
+    for number in stride(from: first, to: entries, by: step) {
+      Self.writeKey(number, into: &key)
+      try writer.add(key: key.span.bytes, sequence: UInt64(number + 1), kind: .value, value: values.of(UInt64(number)).span.bytes)
+    }
+    return try writer.finish()
+  }
+
+  /// An open table whose blocks are all in the cache.
+  private func opened(_ directory: String) throws -> TableReader {
+    _ = try write(directory, id: 1)
+    let table = try TableReader.open(
+      FilePath("\(directory)/1.sst"), cache: BlockCache(capacityBytes: 1 << 30), on: POSIXFileSystem())
+    let cursor = table.cursor()
+    try cursor.first()
+    while cursor.isValid { try cursor.next() }
+    return table
+  }
+
+  func build(_ directory: String) throws -> Figures {
+    let begin = nanoseconds()
+    let metadata = try write(directory, id: 1)
+    let seconds = Double(nanoseconds() - begin) * 1e-9
+    let table = try TableReader.open(FilePath("\(directory)/1.sst"), cache: nil, on: POSIXFileSystem())
+    var positives = 0
+    let asked = 1_000_000
+    for number in 0..<asked {
+      let absent = Workload.key(UInt64(number), seed: 99)
+      if absent.withUnsafeBytes({ table.mayContain(hash: FilterHash.hash64($0)) }) { positives += 1 }
+    }
+    // What an open table keeps besides its filter of ten bits per key.
+    let index = Double(table.residentBytes) - Double(entries) * 10 / 8
+    return Figures(
+      operations: Double(metadata.entryCount), seconds: seconds,
+      extras: ["false_positives": Double(positives) / Double(asked), "index_share": index / Double(metadata.fileSize)])
+  }
+
+  func scan(_ directory: String, isForward: Bool) throws -> Figures {
+    let table = try opened(directory)
+    let cursor = table.cursor()
+    var sum: UInt64 = 0
+    var count = 0
+    let begin = nanoseconds()
+    if isForward { try cursor.first() } else { try cursor.last() }
+    while cursor.isValid {
+      sum &+= UInt64(cursor.entry.key[15]) &+ UInt64(cursor.entry.value.count)
+      count += 1
+      if isForward { try cursor.next() } else { try cursor.previous() }
+    }
+    return Figures(operations: Double(count), seconds: Double(nanoseconds() - begin) * 1e-9, extras: ["last": Double(sum & 1)])
+  }
+
+  func get(_ directory: String, _ gets: Int) throws -> Figures {
+    let table = try opened(directory)
+    var random = WorkloadRandom(seed: seed)
+    var key = [UInt8](repeating: 0, count: 16)
+    var times = LatencyHistogram()
+    var sum: UInt64 = 0
+    let begin = nanoseconds()
+    for _ in 0..<gets {
+      Self.writeKey(Int(random.below(UInt64(entries))), into: &key)
+      let start = nanoseconds()
+      let found = try key.withUnsafeBytes { try table.get($0) { _, value in UInt64(value.count) } }
+      times.record(nanoseconds() - start)
+      sum &+= found ?? 0
+    }
+    let seconds = Double(nanoseconds() - begin) * 1e-9
+    precondition(sum == UInt64(gets) * 100, "a key is missing")
+    return Figures(operations: Double(gets), seconds: seconds, extras: ["p50_get_ns": Double(times.percentile(0.5))])
+  }
+
+  func merge(_ directory: String) throws -> Figures {
+    // Neighbouring entries come from different tables, so that the winner changes at every step.
+    for id in 1...4 { _ = try write(directory, id: UInt64(id), first: id - 1, step: 4) }
+    let inputs = try (1...4).map { try TableReader.open(FilePath("\(directory)/\($0).sst"), cache: nil, on: POSIXFileSystem()) }
+    let numbers = FileNumbers()
+    let output = TableOutput(directory: FilePath(directory), options: Self.options) { numbers.next.add(1, ordering: .relaxed).newValue }
+    let begin = nanoseconds()
+    let (_, report) = try mergeTables(inputs, to: output, on: POSIXFileSystem())
+    let seconds = Double(nanoseconds() - begin) * 1e-9
+    return Figures(
+      operations: Double(report.entriesIn), seconds: seconds, extras: ["input_bytes_per_second": Double(report.bytesIn) / seconds])
+  }
+}
+
+/// Numbers of the tables a merge makes.
+final class FileNumbers: Sendable {
+  let next = Atomic<UInt64>(100)
+}
