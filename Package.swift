@@ -44,12 +44,12 @@ let blocks: [Target] = [
   block("Core", "Jobs", ["CStrataJobs"]),
   block("Core", "Nodes", ["StrataDisk", "StrataJobs"]),
   block("Core", "Simulation", ["StrataBytes", "StrataDisk", "StrataJobs", "StrataNodes", system]),
-  block("Storage", "Bitcask", ["CStrataFilters", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
-  block("Storage", "Filters", ["CStrataFilters", "StrataBytes"]),
+  block("Storage", "Bitcask", ["CStrataMemory", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataWriteAheadLog", system]),
+  block("Storage", "Filters", ["CStrataFilters", "CStrataMemory", "StrataBytes"]),
   block(
     "Storage", "LSMTree",
-    ["CStrataFilters", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
-  block("Storage", "MerkleTree", ["CStrataMerkle", "StrataBytes", "StrataJobs"]),
+    ["CStrataMemory", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
+  block("Storage", "MerkleTree", ["CStrataMemory", "StrataBytes", "StrataJobs"]),
   block("Storage", "NodeLog", ["StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
   block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
@@ -157,8 +157,8 @@ let shims: [Target] = [
   .target(name: "CStrataDigest", path: "Sources/Core/CStrataDigest"),
   .target(name: "CStrataDisk", path: "Sources/Core/CStrataDisk"),
   .target(name: "CStrataJobs", path: "Sources/Core/CStrataJobs"),
+  .target(name: "CStrataMemory", path: "Sources/Core/CStrataMemory"),
   .target(name: "CStrataFilters", path: "Sources/Storage/CStrataFilters"),
-  .target(name: "CStrataMerkle", path: "Sources/Storage/CStrataMerkle"),
 ]
 
 let serverTargets =

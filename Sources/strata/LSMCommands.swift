@@ -9,7 +9,7 @@ struct LSMCommands: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lsm", abstract: "Read, write, check and repair stores of the ordered engine.",
     discussion: "Keys and values are the arguments' bytes. A store that a server or another command has open is refused.",
-    subcommands: [Apply.self, Get.self, Scan.self, Stats.self, Verify.self, Repair.self, CheckpointCommand.self])
+    subcommands: [Apply.self, Get.self, Scan.self, Stats.self, Verify.self, Repair.self, CheckpointCommand.self, Ingest.self])
 
   /// Ends the process as a store's error asks for.
   static func fail(_ error: LSMError) -> Never {
@@ -190,6 +190,23 @@ struct LSMCommands: ParsableCommand {
 
     func run() {
       LSMCommands.with(directory) { (store) throws(LSMError) in try store.checkpoint(to: FilePath(target)) }
+    }
+  }
+
+  /// `strata lsm ingest`
+  struct Ingest: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Add the entries of sorted tables as one write; print its version once it is durable.",
+      discussion: """
+        The tables are those of a `TableWriter` of StrataSSTable: values and deletions, each key once, no two overlapping. They are copied and \
+        stay as they are. 1 where one is not of that kind; then nothing has changed.
+        """)
+    @Argument(help: "The store's directory; created when missing.") var directory: String
+    @Argument(help: "The tables' files.") var tables: [String]
+
+    func run() {
+      let paths = tables.map { FilePath($0) }
+      LSMCommands.with(directory, mustExist: false) { (store) throws(LSMError) in print(try store.ingest(paths)) }
     }
   }
 }

@@ -58,6 +58,7 @@ final class OpenedStore {
     case .compacted(_, let reason, let inputs, let outputs, let level):
       logger.debug(
         "tables compacted", metadata: ["reason": "\(reason)", "inputs": "\(inputs)", "outputs": "\(outputs)", "level": "\(level)"])
+    case .ingested(_, let tables, let version): logger.info("tables ingested", metadata: ["tables": "\(tables)", "version": "\(version)"])
     case .jobFailed(let what, let error): logger.warning("a background job failed", metadata: ["job": "\(what)", "reason": "\(error)"])
     case .quarantined(_, let table, let error):
       logger.error("a damaged table is no longer compacted", metadata: ["table": "\(table)", "reason": "\(error)"])

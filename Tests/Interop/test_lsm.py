@@ -58,6 +58,20 @@ class LSM(unittest.TestCase):
         strata("apply", self.store, lines=[{"op": "delete", "key": "a"}])
         self.assertEqual(strata("scan", copy).stdout, "a\t1\nc\t3\n")
 
+    def test_ingest(self):
+        tables = [str(path) for path in pathlib.Path(self.store).glob("*.sst")]
+        self.assertTrue(tables)
+        other = self.home.name + "/other"
+        strata("apply", other, lines=[{"op": "put", "key": "a", "value": "old"}, {"op": "put", "key": "b", "value": "stays"}])
+        done = strata("ingest", other, *tables)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(int(done.stdout), 2)
+        self.assertEqual(strata("scan", other).stdout, "a\t1\nb\tstays\nc\t3\n")
+        self.assertEqual(strata("verify", other).returncode, 0)
+        refused = strata("ingest", other, str(pathlib.Path(other, "CURRENT")))
+        self.assertEqual(refused.returncode, 1, refused.stdout)
+        self.assertEqual(strata("scan", other).stdout, "a\t1\nb\tstays\nc\t3\n")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -6,8 +6,10 @@ import StrataWriteAheadLog
 extension LSMCore {
   /// Lets background work begin.
   func begin() {
+    advanceExpiry()
     // The scheduler's threads keep the core; the store's face ends them.
     scheduler.start { [self] lane in nextJob(lane) }
+    if let rate = options.scrubBytesPerSecond, rate > 0, !scheduler.isManual { scrubber.start(self, bytesPerSecond: rate) }
     shapeChanged()
   }
 
@@ -18,10 +20,14 @@ extension LSMCore {
   }
 
   func acknowledge(_ ticket: CommitTicket) throws(LSMError) {
+    let began = Stopwatch.begin(if: ticket.mustBeDurable)
+    defer { latencies.sync.end(began) }
     do throws(WALError) { try log.acknowledge(ticket) } catch { throw refused(error) }
   }
 
   func acknowledge(_ ticket: CommitTicket) async throws(LSMError) {
+    let began = Stopwatch.begin(if: ticket.mustBeDurable)
+    defer { latencies.sync.end(began) }
     do throws(WALError) { try await log.acknowledge(ticket) } catch { throw refused(error) }
   }
 
@@ -48,7 +54,7 @@ extension LSMCore {
   }
 
   /// Returns when the keyspace's memtables with numbers below are in tables.
-  private func waitForFlush(of keyspace: Keyspace, before number: UInt64) throws(LSMError) {
+  func waitForFlush(of keyspace: Keyspace, before number: UInt64) throws(LSMError) {
     while true {
       let seen = scheduler.progress
       let isDone = keyspace.shape.withLock { !$0.sealed.contains { $0.memtable.number < number } }
@@ -108,6 +114,12 @@ extension LSMCore {
     guard isFirst else { throw .closed }
     scheduler.announceProgress()
     room.stop()
+    scrubber.stop()
+    // Whoever changes the manifest ends first: the directory is another's once its lock is gone.
+    try maintenance.withLock { _ throws(LSMError) in try shutDown() }
+  }
+
+  private func shutDown() throws(LSMError) {
     var failure: LSMError?
     if options.flushesOnClose {
       do throws(LSMError) { try flush(wait: true) } catch { failure = error }
@@ -136,6 +148,7 @@ extension LSMCore {
     commit.withLock { $0.isClosed = true }
     scheduler.stop()
     room.stop()
+    scrubber.stop()
     scheduler.forget()
     // Whoever opens the directory next must find the log's lock free, though readers may still hold this object.
     try? log.close()
@@ -144,7 +157,7 @@ extension LSMCore {
   }
 
   var statistics: LSMStatistics {
-    var statistics = LSMStatistics(log: log.statistics, cache: cache.statistics)
+    var statistics = LSMStatistics(log: log.statistics, cache: cache.statistics, latencies)
     counters.read(into: &statistics)
     statistics.userBytes = commit.withLock { $0.userBytes }
     var byLevel = [UInt64](repeating: 0, count: LSMOptions.maxLevels)

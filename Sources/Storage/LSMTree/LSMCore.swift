@@ -27,6 +27,8 @@ final class LSMCore: Sendable {
   let scheduler: Scheduler
   let counters = Counters()
   let room = RoomKeeper()
+  let scrubber = Scrubber()
+  let latencies = Latencies()
   let defaultKeyspace: Keyspace
   /// Keyspaces by name; the default one has the empty name.
   let keyspaces: Monitor<[String: Keyspace]>

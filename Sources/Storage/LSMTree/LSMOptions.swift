@@ -38,6 +38,9 @@ public struct LSMOptions: Sendable {
   public var hardDebtBytes = 256 << 30
   /// Bytes per second that flushes and compactions may write together; `nil` for no limit.
   public var bytesPerSecond: Int?
+  /// Bytes per second that a thread of its own reads of the tables, over and over, to find damage before a reader does: a damaged table is told of by
+  /// an event and spared by compactions. `nil` for none. A pass over a terabyte at 4 MiB a second takes three days.
+  public var scrubBytesPerSecond: Int?
   /// Who runs flushes and compactions.
   public var background: Background = .threads(compactions: 1)
   /// Whether compactions start by themselves.
@@ -94,6 +97,12 @@ public struct KeyspaceOptions: Sendable {
   public var baseLevelBytes: UInt64 = 256 << 20
   /// How much larger each level is than the one above.
   public var fanOut = 10
+  /// How long values are there after they were written; `nil` for ever. Stored with the keyspace.
+  ///
+  /// A value is gone for every reader, those with snapshots included, when it is that old, or later by at most a sixteenth of the shortest time to
+  /// live of the store and three seconds; it never comes back. Its space is free when its whole table has expired or a compaction passes. Told by the
+  /// clock of the options: one that is set back makes values live longer. Not together with a merge operator.
+  public var timeToLive: Duration?
   /// Whether the deletion of these keys at this version may be forgotten; `nil` where it always may. Replicas that have not heard of it say no.
   public var isPurgeable: (@Sendable (_ from: [UInt8], _ to: [UInt8], _ version: UInt64) -> Bool)?
 

@@ -72,6 +72,8 @@ public final class LSMTree: Sendable {
     _ kind: EntryKind, _ key: RawSpan, _ value: RawSpan, _ keyspace: Keyspace?, _ durability: Durability?
   ) throws(LSMError) -> UInt64 {
     let core = core
+    let began = core.latencies.write.begin()
+    defer { core.latencies.write.end(began) }
     let options = WriteOptions(durability: durability)
     let written = try key.withUnsafeBytes { (key) throws(LSMError) in
       try value.withUnsafeBytes { (value) throws(LSMError) in
@@ -90,6 +92,8 @@ public final class LSMTree: Sendable {
   @discardableResult
   public func write(_ batch: consuming WriteBatch, version: UInt64? = nil, options: WriteOptions = WriteOptions()) throws(LSMError) -> UInt64 {
     var batch = batch
+    let began = core.latencies.write.begin()
+    defer { core.latencies.write.end(began) }
     let written = try core.writeBatch(&batch, version: version, options)
     if let ticket = written.ticket { try core.acknowledge(ticket) }
     return written.version

@@ -19,12 +19,34 @@ public struct LSMStatistics: Sendable {
   public var compactionReadBytes: UInt64 = 0
   /// Bytes compactions wrote.
   public var compactionWrittenBytes: UInt64 = 0
+  /// Values that flushes and compactions let go because their time was over; those of tables dropped whole are not counted.
+  public var expiredValues: UInt64 = 0
   /// Bytes that compactions and flushes wrote into each level.
   public var writtenBytesByLevel: [UInt64] = []
   /// Tables of each level over all keyspaces.
   public var tablesByLevel: [Int] = []
   /// Bytes of each level over all keyspaces.
   public var bytesByLevel: [UInt64] = []
+  /// Reads of one key; every 64th is timed.
+  public var getLatency: LSMLatency
+  /// Writes and batches until they are acknowledged; every 32nd is timed. Submissions are not among them.
+  public var writeLatency: LSMLatency
+  /// What each durable write waited for the log's sync.
+  public var syncLatency: LSMLatency
+  /// Flushes.
+  public var flushLatency: LSMLatency
+  /// Compactions that rewrote tables.
+  public var compactionLatency: LSMLatency
+  /// Tables that the scrubber has read to their end.
+  public var scrubbedTables: UInt64 = 0
+  /// Bytes of them.
+  public var scrubbedBytes: UInt64 = 0
+  /// Tables in which it found damage, each pass counted.
+  public var scrubbedDamaged: UInt64 = 0
+  /// Tables taken in by `ingest`.
+  public var ingestedTables: UInt64 = 0
+  /// Their bytes.
+  public var ingestedBytes: UInt64 = 0
   /// Time writes were held back.
   public var stallNanoseconds: UInt64 = 0
   /// How often writes were held back.
@@ -53,6 +75,16 @@ public struct LSMStatistics: Sendable {
   public var readAmplification = 0
   /// Files removed at opening that nothing named.
   public var orphansRemoved: UInt64 = 0
+
+  init(log: WALStatistics, cache: BlockCache.Statistics, _ latencies: Latencies) {
+    self.log = log
+    self.cache = cache
+    getLatency = latencies.get.latency
+    writeLatency = latencies.write.latency
+    syncLatency = latencies.sync.latency
+    flushLatency = latencies.flush.latency
+    compactionLatency = latencies.compaction.latency
+  }
 
   /// Bytes written to tables and log for each byte of the user; 0 before the first.
   public var writeAmplification: Double {
@@ -89,6 +121,12 @@ final class Counters: Sendable {
     var compactions: UInt64 = 0
     var read: UInt64 = 0
     var written: UInt64 = 0
+    var ingestedTables: UInt64 = 0
+    var ingestedBytes: UInt64 = 0
+    var expiredValues: UInt64 = 0
+    var scrubbedTables: UInt64 = 0
+    var scrubbedBytes: UInt64 = 0
+    var scrubbedDamaged: UInt64 = 0
     var byLevel = [UInt64](repeating: 0, count: LSMOptions.maxLevels)
     /// Bytes per second of the compactions so far, the later ones weighing more.
     var drainRate = 0.0
@@ -114,6 +152,22 @@ final class Counters: Sendable {
         work.drainRate = work.drainRate == 0 ? rate : work.drainRate * 0.8 + rate * 0.2
       }
       work.byLevel[merge.level] += merge.bytesOut
+      work.expiredValues += merge.report.droppedExpired
+    }
+  }
+
+  func scrubbed(_ found: TableVerification) {
+    work.withLock { work in
+      work.scrubbedTables += 1
+      work.scrubbedBytes += found.bytes
+      work.scrubbedDamaged += found.isClean ? 0 : 1
+    }
+  }
+
+  func ingested(tables: Int, bytes: UInt64) {
+    work.withLock { work in
+      work.ingestedTables += UInt64(tables)
+      work.ingestedBytes += bytes
     }
   }
 
@@ -134,6 +188,12 @@ final class Counters: Sendable {
       statistics.compactionReadBytes = work.read
       statistics.compactionWrittenBytes = work.written
       statistics.writtenBytesByLevel = work.byLevel
+      statistics.scrubbedTables = work.scrubbedTables
+      statistics.scrubbedBytes = work.scrubbedBytes
+      statistics.scrubbedDamaged = work.scrubbedDamaged
+      statistics.expiredValues = work.expiredValues
+      statistics.ingestedTables = work.ingestedTables
+      statistics.ingestedBytes = work.ingestedBytes
     }
   }
 }
@@ -144,6 +204,8 @@ public enum LSMEvent: Sendable, Hashable {
   case flushed(keyspace: String, tables: [UInt64], bytes: UInt64)
   /// Tables were merged, moved or dropped.
   case compacted(keyspace: String, reason: String, inputs: [UInt64], outputs: [UInt64], level: Int)
+  /// Tables made elsewhere have become part of the store.
+  case ingested(keyspace: String, tables: [UInt64], version: UInt64)
   /// A job failed.
   case jobFailed(what: String, error: String)
   /// A damaged table is no longer compacted.

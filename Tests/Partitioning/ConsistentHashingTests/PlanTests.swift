@@ -139,13 +139,14 @@ private func probes(_ range: TokenRange, last: UInt64, _ random: inout Random) -
     #expect(throws: PlacementError.self) { try TransferPlan.between(old, old, replicas: 0) }
   }
 
-  /// Slots of 14 bits for hundreds of tokens: most coincide.
+  /// Slots of 14 bits for hundreds of tokens of many members: some coincide. (Those of one member do not: CRC tells short numbers apart.)
   @Test(.requirement("ConsistentHashing.never.3")) func coincidingTokensAreHarmless() throws {
+    var coinciding = 0
     for seed in 0..<UInt64(5 * testDepth) {
       var random = Random(seed: seed)
       let members = (0..<random.within(2...12)).map { Member(id("m\($0)-\(seed)")) }
       let ring = try HashRing(members: members, vnodes: 600, hash: .crc16Slot)
-      #expect((ring.boundaries ?? []).count < ring.tokenCount, "some coincide")
+      coinciding += ring.tokenCount - (ring.boundaries ?? []).count
       // Ownership counted position by position.
       var counts = [Int](repeating: 0, count: members.count)
       for position in 0...ring.lastPosition { counts[try ring.primaryIndex(at: position)] += 1 }
@@ -159,6 +160,7 @@ private func probes(_ range: TokenRange, last: UInt64, _ random: inout Random) -
       let extra = try grown.adding(Member("zz"))
       #expect(try extra.removing("zz") == ring)
     }
+    #expect(coinciding > 100 * testDepth)
   }
 
   @Test(.requirement("ConsistentHashing.never.3", "ConsistentHashing.keep.10")) func theOrderOfInsertionDoesNotMatter() throws {

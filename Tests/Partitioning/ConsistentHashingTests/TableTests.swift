@@ -184,6 +184,19 @@ import Testing
     #expect(SlotMap.quotas(members, slots: 11, current: [11, 0, 0]) == [4, 4, 3])
   }
 
+  /// A division may leave a whole share a little below or above itself (0.7 of 2.7 of 351 is 90.99...); its member keeps exactly that share.
+  @Test(
+    .requirement("ConsistentHashing.beyond.6"),
+    arguments: [
+      ([0.4, 0.7, 0.2, 0.4, 1], 3, [52, 91, 26, 52, 130]), ([3, 0.4, 2, 2, 0.6], 0, [123, 16, 82, 82, 25]),
+      ([1, 0.6, 0.3, 0.1, 0.5], 0, [182, 109, 55, 18, 91]),
+    ] as [([Double], Int, [Int])])
+  func wholeSharesStayWhole(weights: [Double], holder: Int, expected: [Int]) {
+    let members = weights.enumerated().map { Member(id("m\($0.offset)"), weight: $0.element) }
+    let slots = expected.reduce(0, +)
+    #expect(SlotMap.quotas(members, slots: slots, current: weights.indices.map { $0 == holder ? slots : 0 }) == expected)
+  }
+
   @Test(.requirement("ConsistentHashing.beyond.6")) func slotsUnderWay() throws {
     let map = try SlotMap(members: [Member("a"), Member("b")])
     let slot = Int(map.position(of: "k"))

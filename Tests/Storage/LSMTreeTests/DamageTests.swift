@@ -126,4 +126,27 @@ import Testing
     try store.put("x", "y")
     #expect(try store.get("x") == "y")
   }
+
+  /// The scrubber finds damage that nobody has read, says so, and leaves sound tables alone.
+  @Test(.timeLimit(.minutes(2))) func theScrubberFindsDamage() async throws {
+    let disk = SimulatedFileSystem()
+    var store = try LSMTree.open(home, options: tinyOptions(), on: disk)
+    for number in 100..<300 { try store.put("\(number)", "value \(number)") }
+    try store.compact()
+    let tables = store.defaultKeyspace.version.levels.tables.map(\.metadata.fileID)
+    try #require(tables.count > 1)
+    try store.close()
+    let file = try disk.open(FileName.table(tables[0]).path(in: home), .readWrite)
+    let byte = try file.read(at: 200, count: 1)
+    try file.write([byte[0] ^ 1], at: 200)
+    store = try LSMTree.open(home, options: tinyOptions {
+      $0.background = .threads(compactions: 1)
+      $0.scrubBytesPerSecond = 1 << 30
+    }, on: disk)
+    while store.statistics.scrubbedTables < tables.count { await Task.yield() }
+    #expect(store.statistics.scrubbedDamaged >= 1)
+    #expect(store.core.work.withLock { $0.quarantined } == [tables[0]])
+    #expect(try store.verify(bytesPerSecond: 1 << 30).damage.count == 1)
+    try store.close()
+  }
 }

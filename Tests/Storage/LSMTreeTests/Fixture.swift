@@ -91,6 +91,19 @@ extension LSMTree {
   }
 }
 
+/// A table outside of the store; `nil` deletes a key.
+func writeTable(_ changes: [String: String?], _ name: String, on disk: any FileSystem) throws -> FilePath {
+  let path = FilePath("/elsewhere/\(name)")
+  try disk.makeDirectories("/elsewhere")
+  var writer = try TableWriter(path, fileID: 1, on: disk)
+  for (key, value) in changes.sorted(by: { $0.key < $1.key }) {
+    try writer.add(
+      key: bytes(key).span.bytes, sequence: 7, kind: value == nil ? .deletion : .value, value: bytes(value ?? "").span.bytes)
+  }
+  _ = try writer.finish()
+  return path
+}
+
 extension LSMTree {
   /// Throws where a level, or a sub-level of level 0, holds tables that overlap: reads look into one table of each.
   func checkShape() throws {

@@ -55,7 +55,8 @@ import Testing
         for _ in 0..<random.below(20) { if !store.stepBackground(budget: random.below(300), pick: { self.random.below($0) }) { break } }
       case 88..<91: snapshots.append((store.snapshot(), state))
       case 91..<94: if !snapshots.isEmpty { snapshots.remove(at: random.below(snapshots.count)) }
-      case 94..<96: try store.flush(wait: random.chance(1, in: 2))
+      case 94: try store.flush(wait: random.chance(1, in: 2))
+      case 95: try ingest()
       case 96: try store.compact()
       case 97: try store.compact(KeyBounds(from: bytes("1"), to: bytes("k2")))
       default: try reopen()
@@ -84,6 +85,21 @@ import Testing
         guard version == before + UInt64(count) else { throw Unexpected("version \(version) after \(before) and \(count) changes") }
       }
       for change in changes { change.apply(to: &state) }
+    }
+
+    /// A table made elsewhere, of a few keys in a row.
+    private func ingest() throws {
+      var changes: [String: String?] = [:]
+      let first = random.below(keys)
+      for number in first..<(first + random.within(1...10)) {
+        changes["k\(number % keys)"] = random.chance(3, in: 4) ? "ingested \(log.count)" : String?.none
+      }
+      let path = try writeTable(changes, "\(log.count)", on: disk)
+      let before = store.lastVersion
+      let version = try store.ingest([path])
+      guard version > before, store.lastVersion == version else { throw Unexpected("version \(version) after \(before)") }
+      log.append("ingest \(changes)")
+      for (key, value) in changes { state[key] = value }
     }
 
     private func view() -> (Snapshot?, [String: String]) {

@@ -1,3 +1,4 @@
+import StrataJobs
 import StrataNodes
 
 extension Simulator {
@@ -269,6 +270,7 @@ extension Simulator {
   /// Runs for so long.
   ///
   /// - Throws: ``SimulationFailure`` if an invariant breaks.
+  @inlinable
   public func run(for duration: Duration) throws(SimulationFailure) {
     core.pointee.keepsAnswers = true
     let limit = now &+ UInt64(clamping: duration.nanoseconds)

@@ -65,13 +65,17 @@ extension SlotMap {
   static func quotas(_ members: [Member], slots: Int, current: [Int]) -> [Int] {
     let total = members.reduce(0) { $0 + $1.weight }
     let shares = members.map { Double(slots) * $0.weight / total }
-    var quotas = shares.map { Int($0.rounded(.down)) }
+    // A share that is whole but for the rounding of its division is whole: it is not cut off, and takes no other's slot.
+    let rounding = 1e-6
+    var quotas = shares.map { Int(($0 + rounding).rounded(.down)) }
     let left = slots - quotas.reduce(0, +)
+    let cuts = members.indices.map { shares[$0] - Double(quotas[$0]) }
     let order = members.indices.sorted { a, b in
+      let whole = (cuts[a] < rounding, cuts[b] < rounding)
+      if whole.0 != whole.1 { return whole.1 }
       let keeps = (current[a] > quotas[a], current[b] > quotas[b])
       if keeps.0 != keeps.1 { return keeps.0 }
-      let cut = (shares[a] - Double(quotas[a]), shares[b] - Double(quotas[b]))
-      return cut.0 != cut.1 ? cut.0 > cut.1 : a < b
+      return cuts[a] != cuts[b] ? cuts[a] > cuts[b] : a < b
     }
     for place in 0..<max(0, left) where !order.isEmpty { quotas[order[place % order.count]] += 1 }
     return quotas

@@ -1,5 +1,4 @@
 import Logging
-import NIOCore
 import StrataHost
 import StrataNodes
 import StrataTransport
@@ -14,11 +13,11 @@ struct MemberConnections: Sendable {
   /// Waits until every connection is closed.
   var close: @Sendable () -> Void
 
-  /// Over TCP. `allowsInsecure` permits an address that other machines reach without certificates; all connections, and the member itself, are
-  /// served on `loop`, on a thread of their own where `nil`.
+  /// Over TCP. `allowsInsecure` permits an address that other machines reach without certificates. The member runs on the
+  /// thread of these connections, which no client shares: it may wait there for the disk.
   /// - Throws: `.refused` where the address cannot be listened on or the certificates cannot be used.
   static func overTCP(
-    _ options: ReplicationOptions, _ files: StoreFiles, allowsInsecure: Bool, on loop: (any EventLoop)?, logger: Logger
+    _ options: ReplicationOptions, _ files: StoreFiles, allowsInsecure: Bool, logger: Logger
   ) throws(EngineError) -> MemberConnections {
     let own = options.peerAddress ?? options.founders[options.node] ?? ""
     guard let address = PeerAddress(own) else { throw EngineError(.refused, "'\(own)' is not an address to listen on for other members") }
@@ -32,7 +31,7 @@ struct MemberConnections: Sendable {
     }
     for (id, founder) in options.founders where id != options.node { settings.peers[id] = PeerAddress(founder) }
     let transport: TCPTransport
-    do { transport = try TCPTransport.start(settings, logger: logger, on: loop) } catch { throw EngineError(.refused, "\(error)") }
+    do { transport = try TCPTransport.start(settings, logger: logger) } catch { throw EngineError(.refused, "\(error)") }
     return MemberConnections(
       transport: transport, executor: transport.executor,
       setPeer: { id, text in if let address = PeerAddress(text) { transport.setPeer(id, address) } },

@@ -1,4 +1,4 @@
-import CStrataFilters
+import CStrataMemory
 
 /// One of the directory's 256 tables: open addressing in raw memory, in the order of the hash.
 ///

@@ -1,4 +1,5 @@
 import CStrataFilters
+import CStrataMemory
 
 /// A filter that forgets again: fingerprints of 12 bits in one of two buckets each (B. Fan, D. Andersen and others, CoNEXT 2014).
 ///

@@ -1,4 +1,5 @@
 import CStrataFilters
+import CStrataMemory
 
 extension BinaryFuseFilter {
   /// Mixes and fetches what sixteen keys need before it asks for the first of them: three lines each.

@@ -68,6 +68,7 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
       outputs = try merge?.finish() ?? []
     } catch { throw LSMError(error) }
     let took = MonotonicClock.now() &- began
+    core.latencies.compaction.record(took)
     if let merge { core.counters.add(FinishedMerge(merge.report, outputs, level: plan.outputLevel, isFlush: false, nanoseconds: took)) }
     merge = nil
     do throws(LSMError) { try install(outputs, moves: false) } catch {

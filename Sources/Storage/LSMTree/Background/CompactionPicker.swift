@@ -2,10 +2,10 @@ import StrataSSTable
 
 /// Chooses what to compact next by the planners of sorted tables; a function of the tables, what is held and the options, and of nothing else.
 struct CompactionPicker {
-  private let keyspace: Keyspace
-  private let levels: Levels
+  let keyspace: Keyspace
+  let levels: Levels
   private let strategy: any CompactionStrategy
-  private let held: Set<UInt64>
+  let held: Set<UInt64>
 
   /// - Parameter held: tables that no plan may touch: inputs of compactions under way, and damaged ones.
   init(_ keyspace: Keyspace, _ levels: Levels, _ options: LSMOptions, _ held: Set<UInt64>) {
@@ -16,6 +16,7 @@ struct CompactionPicker {
   }
 
   func pick() -> Compaction? {
+    if let expired { return expired }
     guard let plan = strategy.plan(levels.shape, busy: held) else { return nil }
     let chosen = plan.inputIDs
     let kind: Compaction.Kind =
@@ -27,6 +28,20 @@ struct CompactionPicker {
     return Compaction(
       keyspace: keyspace, kind: kind, inputs: newestFirst(levels).filter { chosen.contains($0.metadata.fileID) }, outputLevel: plan.outputLevel,
       reason: plan.reason.rawValue)
+  }
+}
+
+extension CompactionPicker {
+  /// Tables all of whose values have expired go as they are. Where deletions have an owner to be asked, those with some are left to merges.
+  private var expired: Compaction? {
+    let expired = keyspace.expiredThrough.load(ordering: .acquiring)
+    guard expired > 0 else { return nil }
+    let inputs = newestFirst(levels).filter { table in
+      table.metadata.maxSequence <= expired && !held.contains(table.metadata.fileID)
+        && (keyspace.options.isPurgeable == nil || table.metadata.deletionCount + table.metadata.rangeDeletionCount == 0)
+    }
+    if inputs.isEmpty { return nil }
+    return Compaction(keyspace: keyspace, kind: .drop, inputs: inputs, outputLevel: 0, reason: "expired")
   }
 }
 

@@ -12,18 +12,18 @@ extension LSMCore {
       let levels = keyspace.version.levels
       let held = work.withLock { $0.busy.union($0.quarantined) }
       let plan = asked.map { fullPlan(keyspace, levels, $0, held) } ?? CompactionPicker(keyspace, levels, options, held).pick()
-      guard let plan, claim(plan) else { continue }
+      guard let plan, claim(plan, madeFor: levels) else { continue }
       return CompactionJob(self, plan)
     }
     return nil
   }
 
-  /// Marks the inputs; `false` where one became busy or is gone since the plan was made.
-  private func claim(_ plan: Compaction) -> Bool {
+  /// Marks the inputs; `false` where one became busy, or the tables are others, since the plan was made. A table ingested in between could lie among
+  /// the outputs.
+  private func claim(_ plan: Compaction, madeFor levels: Levels) -> Bool {
     let ids = Set(plan.inputs.map(\.metadata.fileID))
     return work.withLock { work in
-      let present = Set(plan.keyspace.version.levels.tables.map(\.metadata.fileID))
-      guard ids.isSubset(of: present), work.busy.isDisjoint(with: ids), work.quarantined.isDisjoint(with: ids),
+      guard plan.keyspace.version.levels === levels, work.busy.isDisjoint(with: ids), work.quarantined.isDisjoint(with: ids),
         let hull = KeyHull(plan.inputs),
         !work.running.contains(where: { $0.keyspace == plan.keyspace.id && $0.level == plan.outputLevel && $0.hull.overlaps(hull) })
       else { return false }

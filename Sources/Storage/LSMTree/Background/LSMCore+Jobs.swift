@@ -7,7 +7,7 @@ extension LSMCore {
   /// The most urgent job of a lane: flushes before cleaning up.
   func nextJob(_ lane: Scheduler.Lane) -> (any LSMJob)? {
     switch lane {
-    case .flush: nextFlush() ?? nextCleanup()
+    case .flush: nextFlush() ?? nextTimeMark() ?? nextCleanup()
     case .compaction: nextCompaction()
     }
   }
@@ -17,8 +17,11 @@ extension LSMCore {
     for keyspace in allKeyspaces {
       let sealed = keyspace.shape.withLock { $0.sealed }
       guard !sealed.isEmpty, work.withLock({ $0.flushing.insert(keyspace.id).inserted }) else { continue }
-      // Another flush may have ended between the two looks.
-      let present = keyspace.shape.withLock { $0.sealed }
+      // Another flush may have ended between the two looks. What is held back for tables being taken in is asked for after the list: what was
+      // sealed before it was held lies before the tables in the order.
+      let all = keyspace.shape.withLock { $0.sealed }
+      let firstHeld = work.withLock { $0.ingest?.firstHeld[keyspace.id] ?? .max }
+      let present = Array(all.prefix { $0.memtable.number < firstHeld })
       guard !present.isEmpty else {
         endFlush(keyspace)
         continue
@@ -101,6 +104,8 @@ extension LSMCore {
       policy.historyFloor = historyFloor
       policy.mergeOperator = keyspace.options.mergeOperator
       policy.isPurgeable = keyspace.options.isPurgeable
+      policy.keepsSequences = keyspace.options.timeToLive != nil
+      policy.expiredThrough = keyspace.expiredThrough.load(ordering: .acquiring)
       return policy
     }
   }
@@ -141,6 +146,8 @@ struct WorkState {
   /// The last record of the log that no memtable needs.
   var logDone: UInt64?
   var logTruncated: UInt64 = 0
+  /// What is held back while tables are taken in.
+  var ingest: IngestHold?
   /// The last job failed for want of space.
   var isOutOfSpace = false
 }

@@ -24,6 +24,10 @@ public final class Keyspace: @unchecked Sendable {
   /// The log's first record that the active memtable holds, 0 for none; changes under the commit lock.
   var activeFirstLog: UInt64 = 0
   private let dropped = Atomic<Bool>(false)
+  /// Values up to this sequence have expired.
+  let expiredThrough = Atomic<UInt64>(0)
+  /// The version of the tables that were taken in last.
+  let lastIngested = Atomic<UInt64>(0)
 
   struct Shape {
     var version: Version
@@ -40,6 +44,13 @@ public final class Keyspace: @unchecked Sendable {
     let version = Version(active: active, sealed: [], levels: levels)
     published = Atomic(UInt(bitPattern: Unmanaged.passUnretained(version).toOpaque()))
     shape = Monitor(Shape(version: version, sealed: []))
+  }
+
+  /// Whether a value's time is over. Without a time to live no sequence has, 0 included.
+  @inline(__always)
+  func hasExpired(_ trailer: Trailer) -> Bool {
+    let expired = expiredThrough.load(ordering: .relaxed)
+    return expired > 0 && trailer.sequence <= expired
   }
 
   var isDropped: Bool { dropped.load(ordering: .acquiring) }

@@ -29,6 +29,7 @@ extension LSMCore {
         return present
       }
       guard let options, name.utf8.count <= 1024 else { throw .unknownKeyspace(name) }
+      try options.check()
       let (id, mark, number) = commit.withLock { state in
         state.nextMemtable += 1
         return (manifest.state.nextKeyspace, state.lastLog, state.nextMemtable - 1)

@@ -1,4 +1,5 @@
 public import StrataDisk
+import StrataJobs
 import StrataSSTable
 import StrataWriteAheadLog
 public import SystemPackage
@@ -19,15 +20,17 @@ public struct LSMVerifyReport: Sendable {
 }
 
 extension LSMTree {
-  /// Reads every table and the log from end to end, past the cache, every checksum checked; damage is reported, not thrown.
+  /// Reads every table and the log from end to end, past the cache, every checksum, the order of all entries and their counts checked; damage is
+  /// reported, not thrown.
+  /// - Parameter bytesPerSecond: how fast tables are read, to leave the device to others; as fast as it goes where `nil`.
   /// - Throws: `.closed`.
-  public func verify() throws(LSMError) -> LSMVerifyReport {
+  public func verify(bytesPerSecond: Int? = nil) throws(LSMError) -> LSMVerifyReport {
     var report = LSMVerifyReport()
     if core.isClosed.load(ordering: .acquiring) { throw .closed }
     for keyspace in core.allKeyspaces {
       // Held, so that no table goes while it is read.
       let version = keyspace.version
-      for table in version.levels.tables { core.verify(table, &report) }
+      for table in version.levels.tables { core.verify(table, bytesPerSecond, &report) }
     }
     do {
       let reader = try core.log.replay(after: 0)
@@ -49,20 +52,16 @@ extension LSMTree {
 }
 
 extension LSMCore {
-  fileprivate func verify(_ table: TableHandle, _ report: inout LSMVerifyReport) {
+  fileprivate func verify(_ table: TableHandle, _ bytesPerSecond: Int?, _ report: inout LSMVerifyReport) {
     report.tables += 1
-    let cursor = table.reader.cursor(fillCache: false)
-    var entries: UInt64 = 0
+    let pause = Monitor(())
     do throws(TableError) {
-      try cursor.first()
-      while cursor.isValid {
-        entries += 1
-        try cursor.next()
+      let found = try table.reader.verify { bytes in
+        guard let bytesPerSecond, bytesPerSecond > 0 else { return }
+        _ = pause.wait(timeout: .nanoseconds(Int64(Double(bytes) / Double(bytesPerSecond) * 1e9))) { _ -> Void? in nil }
       }
-      if entries != table.metadata.entryCount {
-        report.damage.append("\(table.reader.path): \(entries) entries, \(table.metadata.entryCount) were written")
-      }
+      report.entries += found.entries
+      report.damage += found.damage.map(\.description)
     } catch { report.damage.append("\(error)") }
-    report.entries += entries
   }
 }

@@ -63,18 +63,19 @@ final class Manifest: Sendable {
       let isLong = log.offset > Self.rewriteBytes || (log.offset > floorBytes && log.offset > log.snapshotBytes * 4)
       if !isLong {
         let bytes = ManifestFormat.encode(edit, editNumber: log.nextEdit, file: log.number)
-        do throws(DiskError) { try log.file.write(bytes, at: log.offset) } catch {
-          // What was written of it is no whole edit, and the next one is written over it.
-          if case .noSpace = error { throw LSMError(error) }
-        }
+        var isWritten = false
         do throws(DiskError) {
           try log.file.write(bytes, at: log.offset)
+          isWritten = true
           try log.file.sync(.data)
           log.offset += UInt64(bytes.count)
           log.nextEdit += 1
           log.state = state
           return
-        } catch {}
+        } catch {
+          // What was written of it is no whole edit, and the next one is written over it. A sync that found no room leaves it open what is there.
+          if case .noSpace = error, !isWritten { throw LSMError(error) }
+        }
       }
       do throws(DiskError) {
         let (file, end) = try Self.write(state, log.number + 1, directory, fileSystem)

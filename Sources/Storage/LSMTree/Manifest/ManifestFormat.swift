@@ -35,6 +35,7 @@ enum ManifestFormat {
     static let historyFloor: UInt16 = 0x8008
     static let nextKeyspace: UInt16 = 0x8009
     static let quarantine: UInt16 = 0x000A
+    static let timeMark: UInt16 = 0x800B
   }
 
   static func header(_ number: UInt64, _ store: StoreID) -> [UInt8] {
@@ -98,6 +99,12 @@ enum ManifestFormat {
         $0.writeUInt64(log)
       }
     }
+    for mark in edit.timeMarks {
+      field(Tag.timeMark, &payload) {
+        $0.writeUInt64(mark.sequence)
+        $0.writeUInt64(mark.time)
+      }
+    }
     for id in edit.quarantined { number(Tag.quarantine, id, &payload) }
     number(Tag.nextFile, edit.nextFile, &payload)
     number(Tag.lastSequence, edit.lastSequence, &payload)
@@ -148,6 +155,7 @@ enum ManifestFormat {
       case Tag.addTable: edit.added.append((try field.readUInt32(), try TableFacts.decode(&field)))
       case Tag.removeTable: edit.removed.append(ManifestEdit.Removal(keyspace: try field.readUInt32(), fileID: try field.readUInt64()))
       case Tag.flushedLog: edit.flushedLogs.append((try field.readUInt32(), try field.readUInt64()))
+      case Tag.timeMark: edit.timeMarks.append(TimeMark(sequence: try field.readUInt64(), time: try field.readUInt64()))
       case Tag.quarantine: edit.quarantined.append(try field.readUInt64())
       case Tag.nextFile: edit.nextFile = try field.readUInt64()
       case Tag.lastSequence: edit.lastSequence = try field.readUInt64()

@@ -10,6 +10,8 @@ struct KeyspaceRecord: Sendable, Hashable {
   var mergeOperator: String
   /// Name of the prefix extractor, empty for none.
   var prefixExtractor: String
+  /// Milliseconds that values live, 0 for ever.
+  var timeToLive: UInt64 = 0
 
   func encode(to writer: inout ByteWriter) {
     writer.writeUInt32(id)
@@ -17,14 +19,16 @@ struct KeyspaceRecord: Sendable, Hashable {
     writer.writeLengthPrefixed(Array(name.utf8))
     writer.writeLengthPrefixed(Array(mergeOperator.utf8))
     writer.writeLengthPrefixed(Array(prefixExtractor.utf8))
+    if timeToLive > 0 { writer.writeUInt64(timeToLive) }
   }
 
-  init(id: UInt32, name: String, strategy: CompactionStyle, mergeOperator: String, prefixExtractor: String) {
+  init(id: UInt32, name: String, strategy: CompactionStyle, mergeOperator: String, prefixExtractor: String, timeToLive: UInt64 = 0) {
     self.id = id
     self.name = name
     self.strategy = strategy
     self.mergeOperator = mergeOperator
     self.prefixExtractor = prefixExtractor
+    self.timeToLive = timeToLive
   }
 
   init(decoding reader: inout ByteReader) throws(DecodeError) {
@@ -35,6 +39,8 @@ struct KeyspaceRecord: Sendable, Hashable {
     name = try Self.text(&reader)
     mergeOperator = try Self.text(&reader)
     prefixExtractor = try Self.text(&reader)
+    // Manifests of before there was a time to live end here.
+    timeToLive = reader.isAtEnd ? 0 : try reader.readUInt64()
   }
 
   private static func text(_ reader: inout ByteReader) throws(DecodeError) -> String {
@@ -61,6 +67,7 @@ struct ManifestEdit: Sendable {
   var flushedLogs: [(keyspace: UInt32, log: UInt64)] = []
   /// Tables found damaged, which no compaction reads.
   var quarantined: [UInt64] = []
+  var timeMarks: [TimeMark] = []
   var nextFile: UInt64?
   var lastSequence: UInt64?
   var historyFloor: UInt64?
@@ -82,6 +89,7 @@ struct ManifestState: Sendable {
   var historyFloor: UInt64?
   var nextKeyspace: UInt32 = 1
   var quarantined: Set<UInt64> = []
+  var timeMarks = TimeMarks()
 
   init(store: StoreID) { self.store = store }
 
@@ -113,6 +121,10 @@ struct ManifestState: Sendable {
       keyspaces[keyspace]?.flushedLog = max(present, log)
     }
     quarantined.formUnion(edit.quarantined)
+    let timesToLive = edit.timeMarks.isEmpty ? [] : keyspaces.values.map(\.record.timeToLive).filter { $0 > 0 }
+    for mark in edit.timeMarks where !timeMarks.add(mark, timesToLive: timesToLive) {
+      return "the time mark \(mark.sequence) is not later than the one before"
+    }
     nextFile = max(nextFile, edit.nextFile ?? 0)
     lastSequence = max(lastSequence, edit.lastSequence ?? 0)
     nextKeyspace = max(nextKeyspace, edit.nextKeyspace ?? 0)
@@ -129,6 +141,7 @@ struct ManifestState: Sendable {
       edit.flushedLogs.append((id, keyspace.flushedLog))
     }
     edit.quarantined = quarantined.sorted()
+    edit.timeMarks = timeMarks.all
     edit.nextFile = nextFile
     edit.lastSequence = lastSequence
     edit.historyFloor = historyFloor

@@ -1,4 +1,4 @@
-import CStrataFilters
+import CStrataMemory
 import StrataBytes
 import StrataSSTable
 import Synchronization

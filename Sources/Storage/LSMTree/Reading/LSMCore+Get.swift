@@ -11,7 +11,11 @@ extension LSMCore {
     _ key: UnsafeRawBufferPointer, _ keyspace: Keyspace, at sequence: UInt64?, _ body: (UnsafeRawBufferPointer) -> Result
   ) throws(LSMError) -> Result? {
     let slot = epochs.enter()
-    defer { epochs.leave(slot) }
+    let began = Stopwatch.begin(if: epochs.isSampled(slot, every: 64))
+    defer {
+      latencies.get.end(began)
+      epochs.leave(slot)
+    }
     var lookup = PointLookup()
     let version = keyspace.pinned
     // After the version is pinned: see `Version`.
@@ -20,7 +24,7 @@ extension LSMCore {
     version._withUnsafeGuaranteedRef { version in failure = search(version, key, visible, keyspace, &lookup) }
     if let failure { throw failure }
     if lookup.operands.isEmpty {
-      guard case .value = lookup.state else { return nil }
+      guard case .value = lookup.state, !keyspace.hasExpired(lookup.trailer) else { return nil }
       return body(lookup.value)
     }
     let merged = try fold(&lookup, key, keyspace)
@@ -34,7 +38,11 @@ extension LSMCore {
     _ key: UnsafeRawBufferPointer, _ keyspace: Keyspace, at sequence: UInt64?, onlyIfCached: Bool, _ body: (UnsafeRawBufferPointer) -> Void
   ) throws(LSMError) -> ReadAnswer {
     let slot = epochs.enter()
-    defer { epochs.leave(slot) }
+    let began = Stopwatch.begin(if: epochs.isSampled(slot, every: 64))
+    defer {
+      latencies.get.end(began)
+      epochs.leave(slot)
+    }
     var lookup = PointLookup(onlyIfCached: onlyIfCached)
     let version = keyspace.pinned
     // After the version is pinned: see `Version`.
@@ -50,6 +58,7 @@ extension LSMCore {
     }
     switch lookup.state {
     case .value:
+      if keyspace.hasExpired(lookup.trailer) { return .absent(asOf: keyspace.expiredThrough.load(ordering: .relaxed)) }
       body(lookup.value)
       return .found(version: lookup.trailer.sequence)
     case .deletion: return .absent(asOf: lookup.trailer.sequence)

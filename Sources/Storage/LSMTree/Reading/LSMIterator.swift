@@ -25,6 +25,8 @@ public struct LSMIterator: ~Copyable {
   /// The last version it sees.
   public private(set) var version: UInt64
   private let follows: Bool
+  /// Values up to this sequence had expired when it took its sources.
+  private var expired: UInt64
 
   /// Whether it stands on a key.
   public private(set) var isValid = false
@@ -57,6 +59,7 @@ public struct LSMIterator: ~Copyable {
     self.bounds = bounds
     self.options = options
     follows = version == nil
+    expired = keyspace.expiredThrough.load(ordering: .acquiring)
     (sources, self.version) = core.sources(keyspace, bounds, at: version, options)
     from = RowBuffer(bounds.from ?? [])
     to = RowBuffer(bounds.to ?? [])
@@ -144,6 +147,7 @@ public struct LSMIterator: ~Copyable {
   /// An iterator made for a snapshot stays at its version.
   public mutating func refresh() throws(LSMError) {
     let wasValid = isValid
+    expired = keyspace.expiredThrough.load(ordering: .acquiring)
     (sources, version) = core.sources(keyspace, bounds, at: follows ? nil : version, options)
     begin()
     guard wasValid else { return }
@@ -203,6 +207,7 @@ public struct LSMIterator: ~Copyable {
     if sources.hasRanges, sources.covering(entry.key, at: version) > entry.trailer.sequence { return false }
     switch entry.trailer.kind {
     case .value:
+      if expired > 0, entry.trailer.sequence <= expired { return false }
       borrowed = entry.value
       isValid = true
     case .merge: try collect()
@@ -274,6 +279,7 @@ public struct LSMIterator: ~Copyable {
     var operands: [[UInt8]] = []
     var base: [UInt8]?
     var newest: EntryKind?
+    var sequence: UInt64 = 0
     while cursor.isValid, cursor.entry.head == rowHead, compare(cursor.entry.key, rowKey.bytes) == 0 {
       let trailer = cursor.entry.trailer
       if (trailer.sequence <= version || sources.isOwn(trailer)), trailer.sequence >= covering {
@@ -285,6 +291,7 @@ public struct LSMIterator: ~Copyable {
           if trailer.kind == .value { rowValue.store(cursor.entry.value) }
         }
         newest = trailer.kind
+        sequence = trailer.sequence
       } else {
         try count()
       }
@@ -292,6 +299,7 @@ public struct LSMIterator: ~Copyable {
     }
     switch newest {
     case .value:
+      if expired > 0, sequence <= expired { return false }
       borrowed = nil
       isValid = true
       return true

@@ -39,10 +39,15 @@ extension LSMCore {
   func sources(
     _ keyspace: Keyspace, _ bounds: KeyBounds, at sequence: UInt64?, _ options: ReadOptions
   ) -> (ReadSources, version: UInt64) {
-    let version = pin(keyspace)
-    // After the version is pinned: see `Version`.
-    let visible = sequence ?? ring.visible
-    return (sources(version, bounds, options, over: []), visible)
+    while true {
+      let ingested = keyspace.lastIngested.load(ordering: .acquiring)
+      let version = pin(keyspace)
+      // After the version is pinned: see `Version`.
+      let visible = sequence ?? ring.visible
+      // Tables taken in between are visible and not in the version, though what was written after them may be in its memtable: a hole.
+      if keyspace.lastIngested.load(ordering: .acquiring) != ingested { continue }
+      return (sources(version, bounds, options, over: []), visible)
+    }
   }
 
   /// The present version, counted, without the keyspace's lock.

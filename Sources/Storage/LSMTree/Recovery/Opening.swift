@@ -56,6 +56,7 @@ struct Opening {
 
   /// Adds the default keyspace to a new store; compares it with the options otherwise.
   private func settleDefault(_ state: inout ManifestState) throws(LSMError) {
+    try options.defaultKeyspace.check()
     let wanted = KeyspaceRecord(0, "", options.defaultKeyspace)
     guard let present = state.keyspaces[0]?.record else {
       state.keyspaces[0] = ManifestState.KeyspaceState(record: wanted)
@@ -136,6 +137,7 @@ struct Opening {
     var result = options.defaultKeyspace
     if record.id == 0 { return result }
     result.style = record.strategy
+    result.timeToLive = record.timeToLive > 0 ? .milliseconds(Int64(clamping: record.timeToLive)) : nil
     result.mergeOperator = nil
     if !record.mergeOperator.isEmpty {
       let known = options.mergeOperators + [options.defaultKeyspace.mergeOperator].compactMap { $0 }
@@ -150,7 +152,8 @@ struct Opening {
 
 extension KeyspaceRecord {
   init(_ id: UInt32, _ name: String, _ options: KeyspaceOptions) {
-    self.init(id: id, name: name, strategy: options.style, mergeOperator: options.mergeOperator?.name ?? "", prefixExtractor: "")
+    self.init(id: id, name: name, strategy: options.style, mergeOperator: options.mergeOperator?.name ?? "", prefixExtractor: "",
+      timeToLive: options.timeToLiveMilliseconds)
   }
 
   /// - Throws: `.incompatible` where the keyspace was created with something else than what is asked for.
@@ -158,6 +161,9 @@ extension KeyspaceRecord {
     let label = name.isEmpty ? "the default keyspace" : "keyspace \"\(name)\""
     if mergeOperator != wanted.mergeOperator {
       throw .incompatible("\(label) was created with merge operator \"\(mergeOperator)\", not \"\(wanted.mergeOperator)\"")
+    }
+    if timeToLive != wanted.timeToLive {
+      throw .incompatible("\(label) was created with a time to live of \(timeToLive) ms, not \(wanted.timeToLive); 0 is for ever")
     }
     if strategy != wanted.strategy { throw .incompatible("\(label) was created as \(strategy), not \(wanted.strategy)") }
   }

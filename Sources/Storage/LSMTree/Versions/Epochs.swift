@@ -16,6 +16,8 @@ final class Epochs: @unchecked Sendable {
   private static let slotCount = 128
   /// A cache line each, so that readers do not slow each other.
   private static let stride = 64
+  /// Where a slot counts its readers, in the same line.
+  private static let countOffset = 8
   private let memory: UnsafeMutableRawPointer
   private let now = Atomic<UInt64>(1)
   private let retired: Monitor<[(epoch: UInt64, object: AnyObject)]>
@@ -24,6 +26,7 @@ final class Epochs: @unchecked Sendable {
     memory = .allocate(byteCount: Self.slotCount * Self.stride, alignment: Self.stride)
     for index in 0..<Self.slotCount {
       (memory + index * Self.stride).bindMemory(to: Atomic<UInt64>.self, capacity: 1).initialize(to: Atomic(0))
+      (memory + index * Self.stride + Self.countOffset).bindMemory(to: UInt64.self, capacity: 1).initialize(to: 0)
     }
     retired = Monitor([])
   }
@@ -50,6 +53,15 @@ final class Epochs: @unchecked Sendable {
 
   @inline(__always)
   func leave(_ index: Int) { slot(index).pointee.store(0, ordering: .releasing) }
+
+  /// Whether the reader in a slot is one of every `stride` (a power of two) that were there: for samples. Between `enter` and `leave`, once.
+  @inline(__always)
+  func isSampled(_ index: Int, every stride: UInt64) -> Bool {
+    // The slot is its reader's alone, so its count is too.
+    let count = (memory + (index &* Self.stride &+ Self.countOffset)).assumingMemoryBound(to: UInt64.self)
+    count.pointee &+= 1
+    return count.pointee & (stride &- 1) == 0
+  }
 
   /// A slot that this thread usually finds free.
   @inline(__always)

@@ -1,4 +1,4 @@
-import CStrataMerkle
+import CStrataMemory
 import StrataBytes
 
 /// A leaf of the tree in one piece of memory: of each of its ascending keys the first eight bytes as a number, the item hash and where its bytes
@@ -48,7 +48,7 @@ struct LeafPage {
   func lowerBound(_ key: UnsafeRawBufferPointer) -> (index: Int, isFound: Bool) { withRows { $0.lowerBound(key) } }
 
   /// Begins to fetch what a search reads, so that the caller can do something else until it is there.
-  func prefetch() { strata_prefetch(Unmanaged.passUnretained(memory).toOpaque(), 32 + 8 * KeyTreeNodes.capacity) }
+  func prefetch() { strata_prefetch_range(Unmanaged.passUnretained(memory).toOpaque(), 32 + 8 * KeyTreeNodes.capacity) }
 
   // MARK: Changing
 

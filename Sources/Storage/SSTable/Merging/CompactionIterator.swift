@@ -140,6 +140,11 @@ final class CompactionIterator {
       return show(found.trailer, found.value)
     default:
       shadow = stripe
+      // Where nothing expires values may have the sequence 0.
+      if rules.policy.expiredThrough > 0, found.trailer.sequence <= rules.policy.expiredThrough {
+        report.droppedExpired += 1
+        return false
+      }
       return show(zeroed(found.trailer), found.value)
     }
   }
@@ -171,6 +176,7 @@ final class CompactionIterator {
   @inline(__always)
   private func zeroed(_ trailer: Trailer) -> Trailer {
     guard trailer.kind == .value, trailer.sequence <= rules.oldest, rules.hasNoOlder(than: trailer.sequence) else { return trailer }
+    if rules.policy.keepsSequences { return trailer }
     if !retained.isEmpty, retained.index(containing: key.bytes) != nil { return trailer }
     return Trailer(0, .value)
   }

@@ -13,6 +13,10 @@ public struct GarbagePolicy: Sendable {
   public var others: [TableMetadata] = []
   /// Folds operands. `nil` where there are none: an operand met is then an error.
   public var mergeOperator: (any MergeOperator)?
+  /// Values up to this sequence have outlived their time and go, whoever could still see them; 0 for none.
+  public var expiredThrough: UInt64 = 0
+  /// Whether values keep their sequences though nobody can tell by them any more, as their age is told by them.
+  public var keepsSequences = false
   /// Whether deletions of these keys at this sequence may go, beyond what the rules ask: replicas that have not heard of them say no.
   public var isPurgeable: (@Sendable (_ from: [UInt8], _ to: [UInt8], _ sequence: UInt64) -> Bool)?
 
@@ -32,6 +36,8 @@ public struct MergeReport: Sendable, Hashable {
   public var droppedCovered: UInt64 = 0
   /// Deletions let go because nothing older is left to delete.
   public var droppedTombstones: UInt64 = 0
+  /// Values let go because their time is over.
+  public var droppedExpired: UInt64 = 0
   /// Operands and bases that went into a folded entry, less the entry.
   public var folded: UInt64 = 0
   /// Of two equal versions of a key, the one of the source named later.
@@ -54,7 +60,7 @@ public struct MergeReport: Sendable, Hashable {
   public init() {}
 
   /// Entries that went, for whatever reason.
-  public var dropped: UInt64 { droppedHidden + droppedCovered + droppedTombstones + folded + versionTies }
+  public var dropped: UInt64 { droppedHidden + droppedCovered + droppedTombstones + droppedExpired + folded + versionTies }
 }
 
 /// ``GarbagePolicy`` made ready for a pass over keys in order.
