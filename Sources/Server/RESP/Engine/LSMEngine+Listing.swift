@@ -107,7 +107,7 @@ extension LSMEngine {
         try iterator.first()
         while iterator.isValid {
           if let record = StoredRecord(iterator.value) {
-            counts.add(iterator.key.byteCount > 0 ? iterator.key.unsafeLoad(as: UInt8.self) : nil, expires: record.expiry != 0)
+            counts.add(iterator.key.byteCount > 0 ? iterator.key.unsafeLoad(as: UInt8.self) : nil, expires: RecordStamp(record.expiry).expires)
           }
           try iterator.next()
         }
