@@ -29,6 +29,8 @@ public final class BlockCache: Sendable {
   static func charge(_ slab: UnsafeMutablePointer<BlockPin.Slab>) -> Int { slab.pointee.front + slab.pointee.bytes + overheadBytes }
 
   private let shards: [Monitor<Shard>]
+  /// The same, for lookups that do not count a reference.
+  private let unowned: [Unmanaged<Monitor<Shard>>]
   private let shift: UInt64
   /// The bound.
   public let capacityBytes: Int
@@ -42,6 +44,7 @@ public final class BlockCache: Sendable {
     let part = self.capacityBytes >> bits
     shards = (0..<1 << bits).map { _ in Monitor(Shard(capacity: part), conditions: 0) }
     shift = UInt64(64 - bits)
+    unowned = shards.map { .passUnretained($0) }
   }
 
   private static func hash(_ file: UInt64, _ offset: UInt64) -> UInt64 {
@@ -55,19 +58,19 @@ public final class BlockCache: Sendable {
   }
 
   @inline(__always)
-  private func shard(_ hash: UInt64) -> Monitor<Shard> { shards[shift == 64 ? 0 : Int(truncatingIfNeeded: hash >> shift)] }
+  private func place(_ hash: UInt64) -> Int { shift == 64 ? 0 : Int(truncatingIfNeeded: hash >> shift) }
 
   /// The block, pinned, if it is here.
   @inline(__always)
   func block(_ file: UInt64, _ offset: UInt64) -> BlockPin? {
     let hash = Self.hash(file, offset)
-    return shard(hash).withLock { $0.find(hash, file, offset) }
+    return unowned[place(hash)]._withUnsafeGuaranteedRef { shard in shard.withLock { $0.find(hash, file, offset) } }
   }
 
   /// Keeps a block that was just read and answers the pin to use: another's where somebody was faster.
   func keep(_ pin: BlockPin) -> BlockPin {
     let hash = Self.hash(pin.slab.pointee.file, pin.slab.pointee.offset)
-    return shard(hash).withLock { $0.keep(hash, pin) }
+    return shards[place(hash)].withLock { $0.keep(hash, pin) }
   }
 
   /// Counts and sizes over all shards.

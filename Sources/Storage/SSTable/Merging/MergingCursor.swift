@@ -81,11 +81,16 @@ public final class MergingCursor: Cursor {
   /// Moves the winner one step in the present direction.
   @inline(__always)
   private func advance() throws(TableError) {
-    let child = unowned[heap[0].child].takeUnretainedValue()
-    if isForward { try child.next() } else { try child.previous() }
-    if child.isValid {
+    // The error takes a way round the closure, which cannot throw a typed one.
+    var failure: TableError?
+    let isBehind = unowned[heap[0].child]._withUnsafeGuaranteedRef { child in
+      do throws(TableError) { if isForward { try child.next() } else { try child.previous() } } catch { failure = error }
+      guard child.isValid else { return true }
       heap[0].entry = child.entry
-    } else {
+      return false
+    }
+    if let failure { throw failure }
+    if isBehind {
       count -= 1
       if count > 0 { heap[0] = heap[count] }
     }

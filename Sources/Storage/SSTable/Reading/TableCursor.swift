@@ -261,7 +261,7 @@ struct BackwardRun: ~Copyable {
   /// The offset behind the entry that ``take()`` gives next; -1 where there is none.
   var end: Int { saved.last?.next ?? -1 }
 
-  mutating func forget() { saved.removeAll(keepingCapacity: true) }
+  mutating func forget() { if !saved.isEmpty { saved.removeAll(keepingCapacity: true) } }
 
   mutating func take() -> Saved { saved.removeLast() }
 

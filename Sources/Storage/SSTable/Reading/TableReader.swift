@@ -19,6 +19,8 @@ public final class TableReader: Sendable {
 
   let source: BlockSource
   let cache: BlockCache?
+  /// The same, for lookups that do not count a reference.
+  private let unownedCache: Unmanaged<BlockCache>?
   /// The block with the index, or with the index of its parts.
   let topIndex: BlockPin
   let hasTwoLevels: Bool
@@ -35,6 +37,7 @@ public final class TableReader: Sendable {
     self.filterDamage = filterDamage
     self.source = source
     self.cache = cache
+    unownedCache = cache.map { .passUnretained($0) }
     self.metadata = metadata
     self.topIndex = topIndex
     rangeTombstones = ranges
@@ -150,9 +153,16 @@ public final class TableReader: Sendable {
   /// A block through the cache, pinned for the caller.
   @inline(__always)
   func block(_ handle: BlockHandle, _ kind: BlockKind) throws(TableError) -> BlockPin {
-    guard let cache else { return try source.read(handle, kind) }
-    if let pin = cache.block(source.fileID, handle.offset) { return pin }
-    return cache.keep(try source.read(handle, kind))
+    if let pin = cached(handle) { return pin }
+    let pin = try source.read(handle, kind)
+    return cache?.keep(pin) ?? pin
+  }
+
+  /// A block that is in the cache, pinned for the caller.
+  @inline(__always)
+  private func cached(_ handle: BlockHandle) -> BlockPin? {
+    guard let unownedCache else { return nil }
+    return unownedCache._withUnsafeGuaranteedRef { $0.block(source.fileID, handle.offset) }
   }
 
   func view(_ pin: BlockPin, isIndex: Bool = false) throws(TableError) -> BlockView {
@@ -193,7 +203,7 @@ public final class TableReader: Sendable {
   /// A block through the cache, pinned for the caller; `nil` where the lookup may not wait for it, which is then noted.
   @inline(__always)
   private func block(_ handle: BlockHandle, _ kind: BlockKind, _ lookup: inout PointLookup) throws(TableError) -> BlockPin? {
-    if let pin = cache?.block(source.fileID, handle.offset) { return pin }
+    if let pin = cached(handle) { return pin }
     if lookup.onlyIfCached {
       lookup.stopAtDisk()
       return nil
