@@ -7,6 +7,8 @@ public struct ReadOptions: Sendable, Hashable {
   public var fillCache = true
   /// Hidden entries and deletions passed over in one move before it throws `.incomplete`; `nil` for no limit.
   public var maxSkipped: Int?
+  /// What all keys wanted begin with, where the iterator was made for a prefix: sources without such keys are left out.
+  var prefix: [UInt8]?
 
   public init() {}
 }

@@ -74,11 +74,13 @@ extension LSMCore {
     let ownRanges = layer?.ranges ?? []
     var ranges: [RangeTombstones] = []
     for memtable in version.allMemtables {
-      if !memtable.isEmpty { cursors.append(memtable.cursor()) }
+      if !memtable.isEmpty, let cursor = memtable.cursor(prefix: options.prefix) { cursors.append(cursor) }
       if memtable.hasRangeDeletions { ranges.append(memtable.rangeTombstones()) }
     }
     for run in version.levels.runs {
-      if run.count == 1 {
+      if let prefix = options.prefix {
+        if let cursor = run.cursor(prefix: prefix, bounds, fillCache: options.fillCache) { cursors.append(cursor) }
+      } else if run.count == 1 {
         guard Levels.overlaps(run.tables[0].metadata, bounds) else { continue }
         cursors.append(run.tables[0].reader.cursor(fillCache: options.fillCache))
       } else {
