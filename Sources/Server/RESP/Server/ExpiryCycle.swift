@@ -1,4 +1,5 @@
 import NIOPosix
+import StrataJobs
 import Synchronization
 
 /// Removes keys whose time has come, a bounded piece of the keyspace at a time, on a disk thread.
@@ -7,7 +8,7 @@ final class ExpiryCycle: Sendable {
   private static let pages = 16
 
   private let state: ServerState
-  private let position = Mutex(ScanPosition.start)
+  private let position = Monitor(ScanPosition.start)
   private let isRunning = Atomic<Bool>(false)
 
   init(state: ServerState) { self.state = state }
