@@ -70,8 +70,8 @@ struct Tables: Sendable {
       extras: ["false_positives": try falsePositives(table, cache), "index_share": index / Double(metadata.fileSize)])
   }
 
-  /// The share of keys between those of the table that its filter lets pass: such a key costs a part of the index and a block, and every key a part of
-  /// the filter where that is in parts. A table whose index is one block takes a block alone.
+  /// The share of keys between those of the table that its filter lets pass: such a key costs a part of the index and a block, and every key a part
+  /// of the filter where that is in parts. A table whose index is one block takes a block alone.
   private func falsePositives(_ table: TableReader, _ cache: BlockCache) throws -> Double {
     let asked = min(entries, 1_000_000)
     func accesses() -> UInt64 { cache.statistics.hits + cache.statistics.misses }

@@ -82,8 +82,9 @@ WIDE static void test_many_wide(const char *base, uint64_t blocks, int count, co
   }
 }
 
-// The same for at most eight bits of a key, where one instruction picks words out of the whole block. What of a key is missing goes to memory as a byte,
-// and sixty-four of them become answers at once. A filter of at most FEW blocks lies in the caches: there fetching ahead costs more than it brings.
+// The same for at most eight bits of a key, where one instruction picks words out of the whole block. What of a key is missing goes to memory
+// as a byte, and sixty-four of them become answers at once. A filter of at most FEW blocks lies in the caches: there fetching ahead costs more
+// than it brings.
 enum { FEW = 1 << 15 };
 
 WIDEST static inline __attribute__((always_inline)) void test_many_within(

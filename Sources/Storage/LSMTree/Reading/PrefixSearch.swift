@@ -4,9 +4,10 @@ import StrataSSTable
 extension LSMTree {
   /// A position among the keys that begin with `prefix`, standing on none yet.
   ///
-  /// As ``iterator(_:in:at:options:)`` over those keys and no others, and cheaper where few of many tables hold any: a table is left out by its bounds,
-  /// and by its filter where that knows prefixes, see `TableOptions.prefixExtractor` in `KeyspaceOptions.table`; `prefix` must be at least as long as
-  /// what the extractor takes. Every table is asked by the extractor it was written with, so the option may differ from one opening to the next.
+  /// As ``iterator(_:in:at:options:)`` over those keys and no others, and cheaper where few of many tables hold any: a table is left out by its
+  /// bounds, and by its filter where that knows prefixes, see `TableOptions.prefixExtractor` in `KeyspaceOptions.table`; `prefix` must be at least
+  /// as long as what the extractor takes. Every table is asked by the extractor it was written with, so the option may differ from one opening to
+  /// the next.
   public func iterator(
     prefix: [UInt8], in keyspace: Keyspace? = nil, at snapshot: Snapshot? = nil, options: ReadOptions = ReadOptions()
   ) throws(LSMError) -> LSMIterator {

@@ -5,8 +5,9 @@ public import SystemPackage
 
 /// An open table: immutable, safe to read from any number of threads.
 ///
-/// In memory stay the footer, the top of the index, the filter and the range deletions (``residentBytes``); data blocks, the lower index and the filter
-/// of a table so large that it is in parts come through the cache. A damaged block makes the reads that need it throw `.corruptBlock`; all others go on.
+/// In memory stay the footer, the top of the index, the filter and the range deletions (``residentBytes``); data blocks, the lower index and the
+/// filter of a table so large that it is in parts come through the cache. A damaged block makes the reads that need it throw `.corruptBlock`; all
+/// others go on.
 public final class TableReader: Sendable {
   /// What is known of the table.
   public let metadata: TableMetadata
@@ -260,8 +261,8 @@ public final class TableReader: Sendable {
     }
   }
 
-  /// `false`: surely no entry's key begins with `prefix`. `true`: perhaps, and always where the table's filter knows no prefixes or `prefix` is shorter
-  /// than those it knows. Range deletions are not looked at. May read a part of the filter.
+  /// `false`: surely no entry's key begins with `prefix`. `true`: perhaps, and always where the table's filter knows no prefixes or `prefix` is
+  /// shorter than those it knows. Range deletions are not looked at. May read a part of the filter.
   /// - Throws: `.disk`, and `.corruptBlock` for an index that cannot be followed.
   public func mayContain(prefix: RawSpan) throws(TableError) -> Bool {
     try prefix.withUnsafeBytes { (prefix) throws(TableError) in

@@ -260,8 +260,8 @@ public struct TableWriter: ~Copyable {
   /// Drops the table; no file is left.
   public consuming func abandon() {}
 
-  /// Writes what is left of the index and the filter: of a small table the index and one filter, of a large one a filter for each part of the index, and
-  /// then the top that names them.
+  /// Writes what is left of the index and the filter: of a small table the index and one filter, of a large one a filter for each part of the index,
+  /// and then the top that names them.
   private mutating func finishFilter(_ footer: inout TableFormat.Footer) throws(TableError) {
     if hasEntries { metadata.largest = InternalKey(userKey: [UInt8](index.lastKey), trailer: lastTrailer) }
     index.resolve(before: nil)
