@@ -51,7 +51,7 @@ let blocks: [Target] = [
     ["CStrataMemory", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "MerkleTree", ["CStrataMemory", "StrataBytes", "StrataJobs"]),
   block("Storage", "NodeLog", ["StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
-  block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
+  block("Storage", "SSTable", ["CStrataMemory", "StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
   block(
     "Consensus", "Raft",

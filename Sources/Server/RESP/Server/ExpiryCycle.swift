@@ -1,4 +1,5 @@
 import NIOPosix
+import StrataJobs
 import Synchronization
 
 /// Removes keys whose time has come, and parts of structures whose key is gone, a bounded piece of the keyspace at a time, on a disk thread.
@@ -10,8 +11,8 @@ final class ExpiryCycle: Sendable {
   /// Turns between the ends and beginnings of passes over structures, of which a pass may read the disk for each.
   private static let reapingPause = 100
 
-  private let position = Mutex(ScanPosition.start)
-  private let reaping = Mutex((position: ScanPosition.start, pause: 0))
+  private let position = Monitor(ScanPosition.start)
+  private let reaping = Monitor((position: ScanPosition.start, pause: 0))
   private let isRunning = Atomic<Bool>(false)
 
   init(state: ServerState) { self.state = state }
