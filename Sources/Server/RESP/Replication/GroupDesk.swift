@@ -1,9 +1,8 @@
 import NIOCore
 
-/// What the connections of one event loop want of the group, taken together: the batches of one turn of the loop become one command of the
-/// log, and one
-/// word of the group's answers for all reads that wait for it. While enough of either is on its way, what comes is held back for a moment, so that
-/// under load the pieces grow instead of their number.
+/// What the connections of one event loop want of the group, taken together: the batches of one turn of the loop become one command of the log, and
+/// one word of the group's answers for all reads that wait for it. While enough of either is on its way, what comes is held back for a moment, so
+/// that under load the pieces grow instead of their number.
 // Used on its event loop only; what the group answers comes back there.
 final class GroupDesk: @unchecked Sendable {
   typealias Answer = Result<[UInt8], ReplicationFailure>
