@@ -12,11 +12,11 @@ struct RaftCommands: ParsableCommand {
     commandName: "raft", abstract: "Look at and change the members of a replicated server.",
     discussion: """
       The verbs that change members find the leader by themselves, from whichever member is named, and return when the change is in effect. \
-      'log-dump' and 'force-new-cluster' work on the directory of a member that does not run.
+      'bootstrap', 'log-dump' and 'force-new-cluster' work on the directory of a member that does not run.
       """,
     subcommands: [
-      Status.self, Add.self, AddLearner.self, Promote.self, Demote.self, Remove.self, Replace.self, Transfer.self, LogDump.self,
-      ForceNewCluster.self,
+      Status.self, Add.self, AddLearner.self, Promote.self, Demote.self, Remove.self, Replace.self, Transfer.self, Bootstrap.self,
+      LogDump.self, ForceNewCluster.self,
     ])
 
   struct Server: ParsableArguments {

@@ -73,6 +73,29 @@ extension RaftCommands {
     }
   }
 
+  /// `strata raft bootstrap`
+  struct Bootstrap: ParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Prepare the directory of a founder, before its first start with --bootstrapped.",
+      discussion: """
+        A founder that finds its directory empty believes that the group is new. One that is started with --bootstrapped does not: it refuses an \
+        empty directory, which then is a lost disk or a wrong path.
+        """)
+    @Argument(help: "The member's directory, as given to strata serve --dir.") var directory: String
+    @Option(help: "The cluster's number.") var clusterId: UInt64 = 1
+
+    func run() {
+      do throws(RaftStorageError) {
+        let (storage, groups, isDamaged) = try RaftStorage.open(FilePath(directory).appending("raft"), cluster: clusterId, toleratesDamage: true)
+        if isDamaged { Outcome.exit(Outcome.damage, "\(directory): a damaged log lies there already") }
+        guard groups.isEmpty else { Outcome.exit(Outcome.refused, "\(directory): a member's log lies there already") }
+        try storage.found(0, among: groups)
+        try storage.close()
+      } catch { RaftCommands.fail(error) }
+      print("ok")
+    }
+  }
+
   /// `strata raft force-new-cluster`
   struct ForceNewCluster: ParsableCommand {
     static let configuration = CommandConfiguration(

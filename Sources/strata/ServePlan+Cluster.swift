@@ -1,5 +1,6 @@
 import StrataNodes
 import StrataRESP
+import StrataRaft
 
 // What makes a server a member of a group that replicates the key space.
 extension ServePlan {
@@ -19,6 +20,8 @@ extension ServePlan {
     }
     if let id = try settings.integer("cluster-id", in: 1...Int.max) { options.cluster = UInt64(id) }
     options.lostItsDisk = try settings.flag("lost-disk")
+    options.isBootstrapped = try settings.flag("bootstrapped")
+    if try settings.flag("autopilot") { options.autopilot = Autopilot.Settings() }
     if let text = settings.text("reads") { options.reads = try reads(text) }
     if let value = try settings.milliseconds("cluster-timeout", bare: 1000, in: 10...3_600_000) { options.timeout = .milliseconds(value) }
     if let value = try settings.milliseconds("tick", bare: 1, in: 1...10_000) { options.tick = .milliseconds(value) }

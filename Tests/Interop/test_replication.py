@@ -306,6 +306,21 @@ class Cluster(unittest.TestCase):
         self.assertEqual(client.call("SET", "k0", "alone"), ("simple", b"OK"))
         client.close()
 
+    def test_a_bootstrapped_directory_differs_from_a_lost_disk(self):
+        with tempfile.TemporaryDirectory() as root:
+            directory = os.path.join(root, "n9")
+            verb = [BINARY, "raft", "bootstrap", directory]
+            first = subprocess.run(verb, capture_output=True, text=True, timeout=60)
+            self.assertEqual((first.returncode, first.stdout), (0, "ok\n"), first.stderr)
+            self.assertEqual(subprocess.run(verb, capture_output=True, text=True, timeout=60).returncode, 1, "it was done before")
+            dump = subprocess.run([BINARY, "raft", "log-dump", directory], capture_output=True, text=True, timeout=60)
+            self.assertEqual(dump.returncode, 0, dump.stderr)
+            self.assertIn("group 0: term 1, vote 0, commit 1", dump.stdout)
+            serve = [BINARY, "serve", "--node", "1", "--cluster", "1=127.0.0.1:0", "--port", "0", "--bootstrapped", "--dir"]
+            lost = subprocess.run([*serve, os.path.join(root, "lost")], capture_output=True, text=True, timeout=60)
+            self.assertNotEqual(lost.returncode, 0)
+            self.assertIn("--lost-disk", lost.stderr + lost.stdout)
+
     def test_a_server_of_its_own_has_no_group(self):
         with Strata() as server:
             client = server.connect()

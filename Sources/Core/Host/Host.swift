@@ -1,6 +1,5 @@
 import StrataJobs
 import StrataNodes
-import Synchronization
 
 /// Runs nodes for real: one thread, its own or an executor's, that gives any number of nodes, of any types, what happens to them, and carries out
 /// what they want done.
@@ -12,20 +11,20 @@ import Synchronization
 /// All functions may be called from any thread. Those that wait say so; they must not be called on the host's own thread, where completions run.
 public final class Host: Sendable {
   let loop: HostLoop
-  private let worker: Mutex<Worker?>
+  private let worker: Monitor<Worker?>
 
   /// A host with a thread of its own, which `name` names.
   public init(name: String = "host") {
     let loop = HostLoop()
     self.loop = loop
-    worker = Mutex(Worker(name: name) { loop.run() })
+    worker = Monitor(Worker(name: name) { loop.run() })
   }
 
   /// A host on a thread of somebody else's, which its nodes share with whatever else runs there.
   public init(on executor: any HostExecutor) {
     let loop = HostLoop(on: executor)
     self.loop = loop
-    worker = Mutex(nil)
+    worker = Monitor(nil)
     executor.begin { loop.turn() }
   }
 

@@ -71,6 +71,9 @@ public final class HostedNode<N: Node>: Sendable {
     cell.inspect(run: { completion(.success(body($0))) }, refused: { completion(.failure($0)) })
   }
 
+  /// Gives the node a turn soon, in which it settles: something it looks at, a machine with a thread of its own say, has changed. Waits for nothing.
+  public func wake() { cell.poke() }
+
   /// Stops the node and waits until it has: no completion, observer or write of its log begins after that. What it had asked its log to write may
   /// yet become durable. Open requests end with ``HostError/outcomeUnknown(_:)``. On the host's own thread the node stops right after the
   /// present turn instead.

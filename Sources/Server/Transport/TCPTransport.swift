@@ -27,9 +27,7 @@ public final class TCPTransport: Transport {
   public let port: Int
 
   private let shared: TransportShared
-  /// Its own threads, if it has some.
-  private let group: MultiThreadedEventLoopGroup?
-  private let loops: any EventLoopGroup
+  private let group: MultiThreadedEventLoopGroup
   private let listener: any Channel
   private let worker: SerialWorker
   private let turns: RepeatedTask?
@@ -38,9 +36,8 @@ public final class TCPTransport: Transport {
 
   /// Listens, and begins to dial the peers.
   ///
-  /// - Parameter loop: what all connections are served on, where it is not to be threads of the transport's own; it has to outlive the transport.
   /// - Throws: ``TCPTransportError``; nothing is left running then.
-  public static func start(_ options: TransportOptions, logger: Logger, on loop: (any EventLoop)? = nil) throws(TCPTransportError) -> TCPTransport {
+  public static func start(_ options: TransportOptions, logger: Logger) throws(TCPTransportError) -> TCPTransport {
     guard options.node != 0 else { throw .badOptions("node 0 names nobody") }
     guard options.peers[options.node] == nil else { throw .badOptions("\(options.node) is listed among its own peers") }
     guard options.chunkBytes > 0, options.chunkBytes <= Int(Fetch.maxBytes) else { throw .badOptions("chunks have 1 to \(Fetch.maxBytes) bytes") }
@@ -51,41 +48,31 @@ public final class TCPTransport: Transport {
     let shared = try TransportShared(options, logger)
     let worker = SerialWorker(name: "transport-disk")
     if let store = options.attachments { try shared.begin(worker, store) }
-    let group: MultiThreadedEventLoopGroup?
-    let loops: any EventLoopGroup
-    if let loop {
-      (group, loops) = (nil, loop)
-    } else {
-      let own = MultiThreadedEventLoopGroup(numberOfThreads: max(1, options.threads))
-      (group, loops) = (own, own)
-    }
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, options.threads))
     let listener: any Channel
     do {
-      listener = try bootstrap(shared, loops).bind(host: options.host, port: options.port).wait()
+      listener = try bootstrap(shared, group).bind(host: options.host, port: options.port).wait()
     } catch {
       worker.finish()
-      try? group?.syncShutdownGracefully()
+      try? group.syncShutdownGracefully()
       throw .cannotListen(PeerAddress(host: options.host, port: options.port), reason: "\(error)")
     }
-    let transport = TCPTransport(shared, loops, group, listener, worker)
+    let transport = TCPTransport(shared, group, listener, worker)
     for (peer, address) in options.peers { transport.setPeer(peer, address) }
     return transport
   }
 
-  private init(
-    _ shared: TransportShared, _ loops: any EventLoopGroup, _ group: MultiThreadedEventLoopGroup?, _ listener: any Channel, _ worker: SerialWorker
-  ) {
+  private init(_ shared: TransportShared, _ group: MultiThreadedEventLoopGroup, _ listener: any Channel, _ worker: SerialWorker) {
     node = shared.options.node
     port = listener.localAddress?.port ?? 0
     self.shared = shared
-    self.loops = loops
     self.group = group
     self.listener = listener
     self.worker = worker
-    executor = LoopExecutor(loops.next())
+    executor = LoopExecutor(group.next())
     let pause = TimeAmount(min(shared.options.chunkTimeout / 4, .milliseconds(50)))
     turns = shared.transfers.map { transfers in
-      loops.next().scheduleRepeatedTask(initialDelay: pause, delay: pause) { _ in transfers.turn() }
+      group.next().scheduleRepeatedTask(initialDelay: pause, delay: pause) { _ in transfers.turn() }
     }
   }
 
@@ -119,7 +106,7 @@ public final class TCPTransport: Transport {
   /// Says where a peer listens: adds it, or moves it.
   public func setPeer(_ peer: NodeID, _ address: PeerAddress) {
     guard peer != node, peer != 0 else { return }
-    guard let (link, isNew) = shared.link(to: peer, make: { PeerLink(peer, at: address, shared, on: loops.next()) }) else { return }
+    guard let (link, isNew) = shared.link(to: peer, make: { PeerLink(peer, at: address, shared, on: group.next()) }) else { return }
     if isNew { link.start() } else { link.move(to: address) }
   }
 
@@ -166,7 +153,7 @@ public final class TCPTransport: Transport {
     for channel in inbound { try? channel.close().wait() }
     for link in links { try? link.close().wait() }
     worker.finish()
-    try? group?.syncShutdownGracefully()
+    try? group.syncShutdownGracefully()
   }
 }
 

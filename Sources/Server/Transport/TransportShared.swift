@@ -5,7 +5,6 @@ import NIOSSL
 import StrataHost
 import StrataJobs
 import StrataNodes
-import Synchronization
 
 /// What all connections of one transport share. Safe from any thread.
 // The locks guard what changes; `transfers` and `server` are set once before any connection exists.
@@ -26,7 +25,7 @@ final class TransportShared: @unchecked Sendable {
   let clientTLS: NIOSSLContext?
   private(set) var transfers: Transfers?
   private(set) var server: FileServer?
-  private let registry = Mutex(Registry())
+  private let registry = Monitor(Registry())
 
   init(_ options: TransportOptions, _ logger: Logger) throws(TCPTransportError) {
     self.options = options

@@ -1,4 +1,4 @@
-import Synchronization
+import StrataJobs
 
 /// What happened at a ``TCPTransport`` since it started.
 public struct TransportStatistics: Hashable, Sendable {
@@ -50,7 +50,7 @@ public struct TransportStatistics: Hashable, Sendable {
 
 /// Counters of one transport. Safe from any thread.
 final class TransportCounters: Sendable {
-  private let state = Mutex(TransportStatistics())
+  private let state = Monitor(TransportStatistics())
 
   func add(_ counter: WritableKeyPath<TransportStatistics, UInt64> & Sendable, _ amount: Int = 1) {
     state.withLock { $0[keyPath: counter] &+= UInt64(truncatingIfNeeded: amount) }

@@ -26,6 +26,9 @@ private final class ThreadExecutor: HostExecutor {
     state.broadcast()
   }
 
+  /// Waits until the thread has ended.
+  func join() { worker.withLock { $0 }?.join() }
+
   var turns: Int { state.withLock { $0.turns } }
 
   private func run(_ turn: () -> UInt64?) {
@@ -74,6 +77,7 @@ struct ExecutorTests {
     #expect(guest.log.state.withLock { $0.records.sorted() } == Array(0..<2000))
     guest.host.stop()
     #expect(guest.ask(.echo(1)) == .failure(.unavailable(.stopped)))
+    guest.executor.join()
     // Once more says nothing to an executor that may be gone.
     let turns = guest.executor.turns
     guest.host.stop()
@@ -85,6 +89,7 @@ struct ExecutorTests {
     guest.node.request(.setTimer(1, .milliseconds(2))) { _ in }
     while try !guest.node.inspect({ $0.events.contains(.timer(1)) }) {}
     guest.host.stop()
+    guest.executor.join()
   }
 
   @Test func whoStopsHearsOfOpenRequests() throws {

@@ -143,11 +143,11 @@ final class MemoryLog: NodeLog {
     var failure: DiskError?
   }
 
-  let state: Mutex<State>
+  let state: Monitor<State>
   let isDamaged: Bool
 
   init(_ records: [UInt64] = [], isHeld: Bool = false, isDamaged: Bool = false) {
-    state = Mutex(State(records: records, isHeld: isHeld))
+    state = Monitor(State(records: records, isHeld: isHeld))
     self.isDamaged = isDamaged
   }
 

@@ -92,7 +92,7 @@ extension RaftCore {
 
   /// Everything up to `index` is applied: changes of members in it become active.
   mutating func applied(to index: LogIndex) {
-    guard index <= log.applying else { return }
+    guard index <= log.applying, log.snapshot == nil else { return }
     var place = log.applied
     while place < index {
       place += 1

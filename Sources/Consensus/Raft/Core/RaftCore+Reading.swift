@@ -17,14 +17,18 @@ extension RaftCore {
   }
 
   /// Whether reads need no message now: a lease holds.
-  public var isLeaseValid: Bool {
-    guard case .lease(let drift) = config.readMode, role == .leader, hasCommittedInTerm, let start = reads.confirmedAt else { return false }
-    if transferee != 0, config.flaw != .leaseOutlivesTransfer { return false }
+  public var isLeaseValid: Bool { leaseEnd.map { now < $0 } ?? false }
+
+  /// Until when, on this node's clock, nobody else can lead: before that, what this leader has committed is all that was ever acknowledged. Nothing
+  /// where there is no lease.
+  public var leaseEnd: Instant? {
+    guard case .lease(let drift) = config.readMode, role == .leader, hasCommittedInTerm, let start = reads.confirmedAt else { return nil }
+    if transferee != 0, config.flaw != .leaseOutlivesTransfer { return nil }
     // The followers that answered refuse to elect another until their election timeout has passed. Their first tick may come at once; their clocks
     // may run as fast, and this one as slow, as the drift allows.
     let promised = (config.tick * (config.electionTicks - 1)).nanosecondsClamped
     let lost = promised / 1_000_000 * Int64(2 * drift) + promised % 1_000_000 * Int64(2 * drift) / 1_000_000
-    return now < start + .nanoseconds(promised - lost)
+    return start + .nanoseconds(promised - lost)
   }
 
   mutating func stepReadRequest(_ message: Message) throws(RaftError) {

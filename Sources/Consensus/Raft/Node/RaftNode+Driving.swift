@@ -4,15 +4,13 @@ import StrataNodes
 extension RaftNode {
   /// Carries out everything the core wants done.
   mutating func drain(_ out: inout Effects<RaftNode>) {
+    takeFinished(&out)
     while core.hasReady {
       let ready = core.ready()
-      if let append = ready.append { store(append, &out) }
+      if let append = ready.append { take(append, &out) }
       for message in ready.messages { out.send(to: message.to, message) }
-      if let apply = ready.apply {
-        for entry in apply.entries { if let event = machine.apply(entry) { conclude(event, &out) } }
-        try? core.step(apply.response)
-        compactIfDue(&out)
-      }
+      if let apply = ready.apply { backlog.append(apply) }
+      applyBacklog(&out)
       for state in ready.readStates { questions.answer(state.context, state.index) }
     }
     answerQuestions(&out)
@@ -24,10 +22,7 @@ extension RaftNode {
     out.sometimes("raft: a group rested", core.statistics.rests > 0)
   }
 
-  private mutating func store(_ append: StorageAppend, _ out: inout Effects<RaftNode>) {
-    if let snapshot = append.snapshot, !machine.restore(snapshot.data) {
-      return out.halt("the snapshot at \(snapshot.place) cannot be read")
-    }
+  mutating func store(_ append: StorageAppend, _ out: inout Effects<RaftNode>) {
     var records: [Record] = []
     if let snapshot = append.snapshot { records.append(.snapshot(base: snapshot.place, snapshot)) }
     if !append.entries.isEmpty { records.append(.entries(append.entries)) }
@@ -51,7 +46,7 @@ extension RaftNode {
   }
 
   /// All that has to be kept, in the form of records.
-  private var everything: [Record] {
+  var everything: [Record] {
     let status = core.status
     var records: [Record] = []
     if let snapshot = core.snapshot { records.append(.snapshot(base: status.compacted, snapshot)) }
@@ -72,34 +67,5 @@ extension RaftNode {
     for message in responses {
       if message.to == core.id { try? core.step(message) } else { out.send(to: message.to, message) }
     }
-  }
-
-  /// Replaces a long log by the state it has led to, and a tail for members that are a little behind.
-  private mutating func compactIfDue(_ out: inout Effects<RaftNode>) {
-    let applied = core.log.applied
-    let base = core.log.base.index
-    guard applied > base, applied == machine.applied else { return }
-    let isLong = Int(clamping: applied - base) >= knobs.compactEntries + knobs.keptEntries
-    guard isLong || core.log.bytes >= knobs.compactBytes, !needsCheckpoint, checkpointTicket == nil, core.survey == nil else { return }
-    // What did not fit is not asked for again before much has changed.
-    if let oversized, Int(clamping: applied - oversized.at) < knobs.compactEntries { return }
-    guard let term = core.log.term(at: applied), let state = machine.snapshot() else { return }
-    guard state.count <= knobs.maxSnapshotBytes else {
-      oversized = (state.count, applied)
-      return
-    }
-    oversized = nil
-    // Where the log is long in bytes rather than in entries, half of it is tail enough.
-    let kept = isLong ? UInt64(knobs.keptEntries) : min(UInt64(knobs.keptEntries), (applied - base) / 2)
-    core.offerSnapshot(
-      Snapshot(place: LogPlace(term: term, index: applied), confState: core.status.confState, data: state))
-    do {
-      try core.compact(to: applied - kept)
-    } catch {
-      return
-    }
-    lastTicket += 1
-    checkpointTicket = lastTicket
-    out.checkpoint(everything, Ticket(lastTicket))
   }
 }

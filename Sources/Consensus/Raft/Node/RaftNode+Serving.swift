@@ -22,12 +22,25 @@ extension RaftNode {
       guard hasRoom(&out, client) else { return }
       questions.fresh.append(OpenQuestions.Question(client: client, bytes: bytes))
     case .staleQuery(let bytes, let limit):
-      if let fresh = freshAsOf, core.now - fresh <= limit { return out.reply(client, .answer(machine.machine.query(bytes))) }
+      if let fresh = freshAsOf, core.now - fresh <= limit, machine.takesQuestions { return out.reply(client, .answer(machine.machine.query(bytes))) }
       begin(.query(bytes), client, &out)
     case .change(let change): answer(client, &out) { core throws(RaftError) in _ = try core.proposeConfChange(change) }
     case .transfer(let target): answer(client, &out) { core throws(RaftError) in try core.transferLeadership(to: target) }
     }
   }
+
+  /// Until when, on this member's clock, a question put to the machine in whatever state it then is sees every command answered before it was
+  /// asked, without anybody being asked: while this member leads under a lease and has applied all it has committed. Nothing otherwise.
+  ///
+  /// It holds for whoever learns of it before this member's next messages and answers leave, and so before anybody can have seen more than
+  /// this member has applied: a host's observer is in time.
+  public var readableUntil: Instant? {
+    guard machine.takesQuestions, machine.applied >= core.log.committed, held.isEmpty, !hasFailed else { return nil }
+    return core.leaseEnd
+  }
+
+  /// As of when the machine's state is at least as new as what was committed; nothing while it cannot be asked.
+  public var isFreshAsOf: Instant? { machine.takesQuestions && held.isEmpty && !hasFailed ? freshAsOf : nil }
 
   private func hasRoom(_ out: inout Effects<RaftNode>, _ client: SessionID) -> Bool {
     guard waiting.count + open.count + questions.count < knobs.maxOpenRequests, openBytes < knobs.maxOpenBytes else {
@@ -120,6 +133,7 @@ extension RaftNode {
   }
 
   mutating func answerQuestions(_ out: inout Effects<RaftNode>) {
+    guard machine.takesQuestions else { return }
     for batch in questions.take(applied: machine.applied) {
       // What the leader had committed when it was asked is applied: this member's state is no older than the question.
       freshAsOf = freshAsOf.map { max($0, batch.began) } ?? batch.began

@@ -53,6 +53,13 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
     case hardState(HardState)
   }
 
+  struct SavePoint: Sendable {
+    var place: LogPlace
+    var confState: ConfState
+    /// How many entries before it stay in the log.
+    var kept: UInt64
+  }
+
   struct Write: Sendable {
     var ticket: UInt64
     var responses: [StrataRaft.Message]
@@ -85,6 +92,13 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
   var writes: [Write] = []
   var lastTicket: UInt64 = 0
   var needsCheckpoint: Bool
+  /// What is committed and not applied, as the machine is at work; of the first, so many entries are.
+  var backlog: [StorageApply] = []
+  var backlogDone = 0
+  /// What may not be stored before the machine has taken over the snapshot that the first one brings.
+  var held: [StorageAppend] = []
+  /// Where the snapshot was begun that the machine is making.
+  var saving: SavePoint?
   /// The write that makes the newest snapshot durable; until then no other replaces it.
   var checkpointTicket: UInt64?
   var hasFailed = false
@@ -199,5 +213,5 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
   }
 
   /// Whether time matters: the group does not rest, or something has to be asked for again if no answer comes.
-  private var needsTicks: Bool { !core.isResting || !waiting.isEmpty || open.count > 0 || questions.count > 0 }
+  private var needsTicks: Bool { !core.isResting || !waiting.isEmpty || open.count > 0 || questions.count > 0 || machine.isAtWork }
 }

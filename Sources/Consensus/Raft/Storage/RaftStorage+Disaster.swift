@@ -1,6 +1,17 @@
 import StrataNodes
 
 extension RaftStorage {
+  /// Writes down that a group is founded here, before its member first runs: from now on its directory differs from one that lost what it
+  /// held. Durable on return.
+  ///
+  /// - Parameter groups: what ``open(_:cluster:options:toleratesDamage:on:)`` gave.
+  /// - Throws: ``RaftStorageError/inconsistent(group:_:)`` if something is stored of the group already; nothing is changed then.
+  public func found(_ group: UInt64, among groups: [UInt64: StoredGroup]) throws(RaftStorageError) {
+    guard groups[group] == nil else { throw .inconsistent(group: group, "it was founded here before") }
+    let mark = HardState(term: 1, vote: 0, commit: 1)
+    try waitUntilDurable(try submit(StorageAppend(hardState: mark, entries: [], snapshot: nil, mustSync: true, responses: []), of: group))
+  }
+
   /// What ``makeAlone(_:in:from:founders:)`` did.
   public struct Forced: Hashable, Sendable {
     /// The members as the log knew them.

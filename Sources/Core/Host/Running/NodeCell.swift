@@ -59,9 +59,9 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   let slack: UInt64
   private let loop: HostLoop
   private let codec: any MessageCodec<N.Message>
-  let inbox = Mutex(Inbox())
+  let inbox = Monitor(Inbox())
   private let finished = Monitor(false)
-  private let published = Mutex(NodeStatistics())
+  private let published = Monitor(NodeStatistics())
   private let lastSession = Atomic<UInt64>(0)
   let openRequests = Atomic<Int>(0)
   let latencies: NodeLatencies
@@ -134,6 +134,15 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
 
   func inspect(run: @escaping @Sendable (borrowing N) -> Void, refused: @escaping @Sendable (HostError) -> Void) {
     if let refusal = put(.inspect(run: run, refused: refused)) { refused(.unavailable(refusal)) }
+  }
+
+  func poke() {
+    let mustSchedule = inbox.withLock { inbox in
+      guard !inbox.hasEnded else { return false }
+      defer { inbox.isScheduled = true }
+      return !inbox.isScheduled
+    }
+    if mustSchedule { _ = loop.schedule(self) }
   }
 
   func stop() {

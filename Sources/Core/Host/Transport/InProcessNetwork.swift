@@ -1,5 +1,5 @@
+import StrataJobs
 import StrataNodes
-import Synchronization
 
 /// Connects nodes of one process: for tests, and for programs that run a whole cluster in themselves. Links can be cut, in one direction too.
 ///
@@ -19,7 +19,7 @@ public final class InProcessNetwork: Sendable {
     var dropped: UInt64 = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   /// A network without nodes.
   public init() {}

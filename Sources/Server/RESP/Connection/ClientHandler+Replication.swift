@@ -22,23 +22,17 @@ extension ClientHandler {
 
   /// Hands the commands collected so far to the group.
   func submit() {
-    guard !batch.isEmpty, !isOffloaded, let replication = server.replication, let channelContext else { return }
+    guard !batch.isEmpty, !isOffloaded, let desk = loopState.desk else { return }
     var taken = CommandBatch()
     swap(&taken, &self.batch)
     isOffloaded = true
     let started = Clocks.nanoseconds()
-    let loop = channelContext.eventLoop
-    let bound = NIOLoopBound(self, eventLoop: loop)
     let bytes = taken.finish()
     let batch = taken
     if batch.writes {
-      replication.write(bytes) { result in
-        loop.execute { bound.value.written(batch, result, started) }
-      }
+      desk.write(bytes) { self.written(batch, $0, started) }
     } else {
-      replication.confirm { failure in
-        loop.execute { bound.value.confirmed(batch, bytes, failure, started) }
-      }
+      desk.confirm { self.confirmed(batch, bytes, $0, started) }
     }
   }
 

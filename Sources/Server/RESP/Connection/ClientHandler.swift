@@ -255,7 +255,10 @@ final class ClientHandler: ChannelDuplexHandler {
     client?.lastCommand.store(index, ordering: .relaxed)
     if server.monitors.load(ordering: .relaxed) > 0 { feedMonitors(rule.id, call) }
     if rule.id.rawValue <= CommandID.flushall.rawValue {
-      if server.replication != nil { return collect(rule, call) }
+      if let desk = loopState.desk {
+        // A read needs no word of the group while this member's lease holds, unless it comes behind commands that wait for one.
+        guard batch.isEmpty, !rule.flags.contains(.write), desk.isReadable else { return collect(rule, call) }
+      }
       if rule.flags.contains(.slow) || call.count > Self.maxInlineArguments { return offload(rule.id, call) }
       do throws(CommandError) { try context.run(rule.id, call) } catch {
         switch error {

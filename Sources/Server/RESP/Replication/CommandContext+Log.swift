@@ -6,6 +6,29 @@ extension CommandContext {
   private static let firstRoom = 1 << 20
   private static let mostRoom = 64 << 20
 
+  /// What became of a command that may not wait.
+  enum Attempt {
+    /// It is done, and the reply written. The text says why the store no longer is what the log says, if so.
+    case done(failure: String?)
+    /// It would have to wait, for the disk or for room. Nothing has happened.
+    case mustWait
+  }
+
+  /// Carries out one command, unless it has to wait, and writes its reply.
+  mutating func tryOut(_ rule: CommandTable.Rule, _ call: Invocation) -> Attempt {
+    if rule.flags.contains(.slow) || call.count > ClientHandler.maxInlineArguments { return .mustWait }
+    do throws(CommandError) { try run(rule.id, call) } catch {
+      switch error {
+      case .notCached, .noRoom: return .mustWait
+      case .engine(let failure) where failure.kind != .refused:
+        reply.error(error.text)
+        return .done(failure: "\(failure)")
+      case .failed, .engine: reply.error(error.text)
+      }
+    }
+    return .done(failure: nil)
+  }
+
   /// Carries out one command and writes its reply, an error's text where it is refused.
   ///
   /// - Returns: why the store no longer is what the log says, if so: a write of the log that could not be made.

@@ -14,7 +14,7 @@ struct MemberConnections: Sendable {
   var close: @Sendable () -> Void
 
   /// Over TCP. `allowsInsecure` permits an address that other machines reach without certificates. The member runs on the
-  /// thread of these connections, which no client shares: it may wait there for the disk.
+  /// thread of these connections, which no client shares.
   /// - Throws: `.refused` where the address cannot be listened on or the certificates cannot be used.
   static func overTCP(
     _ options: ReplicationOptions, _ files: StoreFiles, allowsInsecure: Bool, logger: Logger

@@ -1,13 +1,13 @@
-import Synchronization
+import StrataJobs
 
 /// An engine in whose place another may be put while it is used: when a member takes over a snapshot, its whole store is another one.
 ///
 /// What it shows is always acknowledged: only what the group has committed is ever applied to it. A call that runs when the engine is replaced ends
 /// on the old one, which may fail it with `.closed`.
 final class ReplaceableEngine: KeyValueEngine {
-  private let current: Mutex<any KeyValueEngine>
+  private let current: Monitor<any KeyValueEngine>
 
-  init(_ engine: any KeyValueEngine) { current = Mutex(engine) }
+  init(_ engine: any KeyValueEngine) { current = Monitor(engine) }
 
   /// The engine of the moment.
   var engine: any KeyValueEngine { current.withLock { $0 } }

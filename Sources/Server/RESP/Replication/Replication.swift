@@ -6,7 +6,6 @@ import StrataLSMTree
 import StrataNodes
 import StrataRaft
 import StrataWriteAheadLog
-import Synchronization
 import SystemPackage
 
 /// A server's part in a group: its copy of the key space, the Raft member that keeps it, and the connections to the other members.
@@ -19,15 +18,20 @@ final class Replication: Sendable {
   let options: ReplicationOptions
   let store: ReplicatedStore
   let node: HostedNode<Member>
+  /// Until when reads need no word of the group, on the monotonic clock in nanoseconds.
+  private let window: ReadWindow
+  private let pilot: Monitor<Autopilot>?
   private let connections: MemberConnections
   private let host: Host
   private let disk: RaftDisk
   private let logger: Logger
 
-  private init(_ parts: Parts, _ node: HostedNode<Member>, _ options: ReplicationOptions, _ logger: Logger) {
+  private init(_ parts: Parts, _ node: HostedNode<Member>, _ window: ReadWindow, _ options: ReplicationOptions, _ logger: Logger) {
     self.options = options
     self.logger = logger
     self.node = node
+    self.window = window
+    pilot = options.autopilot.map { Monitor(Autopilot($0)) }
     store = parts.store
     connections = parts.connections
     host = parts.host
@@ -57,10 +61,16 @@ final class Replication: Sendable {
       if case .log(.alreadyOpen) = error { throw EngineError(.refused, error.description) }
       throw EngineError(.damaged, error.description)
     }
+    if options.isBootstrapped, !options.lostItsDisk, disk.groups.isEmpty, !disk.isDamaged {
+      try? disk.close()
+      throw EngineError(
+        .refused, "\(options.directory) holds nothing of a member, although it was bootstrapped: if its disk is lost, start it with --lost-disk")
+    }
     if disk.isDamaged { logger.error("the group's log is damaged; this member gets back what it lost from the others") }
     do throws(EngineError) {
       let store = try ReplicatedStore(
-        directory, options: Self.storeOptions, maxReplyBytes: server.outputLimit, cacheBytes: server.cacheBytes, clock: server.clock, logger: logger)
+        directory, options: Self.storeOptions, maxReplyBytes: server.outputLimit, cacheBytes: server.cacheBytes, clock: server.clock, logger: logger,
+        on: options.fileSystem)
       do throws(EngineError) {
         let files = StoreFiles(store.directory)
         let connections = try connect(options, files)
@@ -86,11 +96,12 @@ final class Replication: Sendable {
     }
     let knobs = Self.knobs(options)
     let founders = options.founders.keys.sorted()
+    let window = ReadWindow(options.reads)
     let node: HostedNode<Member>
     do throws(HostError) {
       node = try parts.host.run(
         Member.self, as: options.node, log: log, codec: RaftMessageCodec(files: files), over: parts.connections.transport,
-        options: Self.nodeOptions(options)
+        options: Self.nodeOptions(options), observer: { window.look(at: $0) }
       ) { durable, now, random, out throws(RecoveryError) in
         try Member.recover(
           id: options.node, peers: founders, durable: Self.adjust(durable, options), machine: StoreMachine(store), knobs: knobs, at: now,
@@ -101,15 +112,16 @@ final class Replication: Sendable {
       parts.connections.close()
       throw EngineError(.damaged, error.description)
     }
+    store.onFinished { node.wake() }
     store.removeOldCheckpoints()
     let connections = parts.connections
     store.onMembers { members in
       for (id, address) in members where id != options.node { connections.setPeer(id, address.peer) }
     }
-    return Replication(parts, node, options, logger)
+    return Replication(parts, node, window, options, logger)
   }
 
-  /// The memtables are small, since each checkpoint flushes them while the member waits.
+  /// The memtables are small, since each checkpoint flushes them while commands wait.
   private static var storeOptions: LSMOptions {
     var options = LSMOptions()
     options.memtableBytes = 16 << 20
@@ -165,6 +177,10 @@ final class Replication: Sendable {
     }
   }
 
+  /// Whether a read that came before this call may run on the store at once: as sure as ``confirm(_:)``, but without asking anybody. Two atomic loads
+  /// and a look at the clock.
+  var isReadable: Bool { window.isOpen && !store.hasFailed }
+
   private static func outcome(_ result: Result<Member.Response, HostError>) -> Result<[UInt8], ReplicationFailure> {
     switch result {
     case .success(.answer(let bytes)): .success(bytes)
@@ -205,6 +221,20 @@ final class Replication: Sendable {
   /// The same, on the host's thread.
   func status(_ completion: @escaping @Sendable (RaftStatus?) -> Void) {
     node.inspect({ $0.core.status }) { completion(try? $0.get()) }
+  }
+
+  /// Looks after the members, where this member leads; to be called every second or so. Nothing where nobody asked for it.
+  func lookAfterMembers() {
+    guard let pilot else { return }
+    node.inspect({ $0.core.status }) { status in
+      guard let status = try? status.get() else { return }
+      let now = Instant(nanoseconds: MonotonicClock.now())
+      guard let change = pilot.withLock({ $0.look(at: status, now: now) }) else { return }
+      self.logger.warning("the autopilot changes the members", metadata: ["change": "\(change.steps)"])
+      self.change(change) { result in
+        if case .failure(let failure) = result { self.logger.warning("the autopilot's change was not made", metadata: ["reason": "\(failure)"]) }
+      }
+    }
   }
 
   // MARK: The end

@@ -1,4 +1,6 @@
+import StrataDisk
 import StrataNodes
+import StrataRaft
 
 /// How a server takes part in a group that keeps one key space on several machines.
 public struct ReplicationOptions: Sendable {
@@ -23,6 +25,11 @@ public struct ReplicationOptions: Sendable {
   public var cluster: UInt64 = 1
   /// Whether this member lost its disk: it has to learn from every other member what it may have promised before it takes part again.
   public var lostItsDisk = false
+  /// Whether the directory must hold what `strata raft bootstrap` or an earlier run has written: an empty one then is a disk that was lost,
+  /// or a wrong path, and the member does not come up.
+  public var isBootstrapped = false
+  /// What this member may change about the others by itself while it leads; nothing where `nil`.
+  public var autopilot: Autopilot.Settings?
   /// How sure reads are.
   public var reads = Reads.linearizable
   /// How long a command may wait for the group before its client hears that its outcome is not known.
@@ -33,6 +40,8 @@ public struct ReplicationOptions: Sendable {
   public var directory: String
   /// Bytes of log after which the store is checkpointed and the log cut.
   public var snapshotBytes = 64 << 20
+  /// Where the store lies.
+  var fileSystem: any FileSystem = POSIXFileSystem()
   /// Certificates for the connections between members; all or none.
   public var tls: TLSOptions?
 

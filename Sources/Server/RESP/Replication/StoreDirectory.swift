@@ -1,6 +1,7 @@
 import StrataBytes
 import StrataDisk
 import StrataHost
+import StrataJobs
 import StrataNodes
 import SystemPackage
 
@@ -12,6 +13,8 @@ import SystemPackage
 final class StoreDirectory: Sendable {
   let path: FilePath
   let fileSystem: any FileSystem
+  /// Checkpoints that have come from other members and were not taken over yet, the newest last. The lock is held while checkpoints come or go.
+  private let arrived = Monitor<[String]>([])
 
   var live: FilePath { path.appending("live") }
   var checkpoints: FilePath { path.appending("checkpoints") }
@@ -67,6 +70,17 @@ final class StoreDirectory: Sendable {
 
   /// Makes a directory of fetched files the checkpoint it is.
   func adopt(_ staged: StagedAttachments) throws(DiskError) {
+    try arrived.withLock { (arrived) throws(DiskError) in
+      try move(staged)
+      // Of those that nobody took over, the group's log will name the newest if any.
+      arrived = (arrived.filter { $0 != staged.set.id } + [staged.set.id]).suffix(2)
+    }
+  }
+
+  /// The store is what a checkpoint says: it keeps account of it itself.
+  func isTaken(_ id: String) { arrived.withLock { $0.removeAll { $0 == id } } }
+
+  private func move(_ staged: StagedAttachments) throws(DiskError) {
     let target = checkpoint(staged.set.id)
     if try fileSystem.status(target) != nil { return try remove(staged.directory) }
     let unfinished = checkpoints.appending("\(staged.set.id).tmp")
@@ -122,8 +136,11 @@ final class StoreDirectory: Sendable {
     try fileSystem.removeDirectory(directory)
   }
 
-  /// Removes every checkpoint but these.
-  func retain(_ ids: Set<String>) throws(DiskError) {
-    for name in try fileSystem.list(checkpoints) where !ids.contains(name) { try remove(checkpoints.appending(name)) }
+  /// Removes every checkpoint but those that have just come and those that `ids` names once none can come any more.
+  func retain(_ ids: () -> Set<String>) throws(DiskError) {
+    try arrived.withLock { (arrived) throws(DiskError) in
+      let kept = ids().union(arrived)
+      for name in try fileSystem.list(checkpoints) where !kept.contains(name) { try remove(checkpoints.appending(name)) }
+    }
   }
 }

@@ -14,7 +14,17 @@ struct StoreMachine: RaftStateMachine {
   /// A machine without a store, which knows nothing and takes nothing over.
   init() { store = nil }
 
-  mutating func apply(_ command: [UInt8]) -> [UInt8] { store?.apply(command) ?? [] }
+  mutating func begin(_ task: MachineTask) -> MachineOutcome? {
+    guard let store else { return .restored(false) }
+    return store.begin(task)
+  }
+
+  mutating func finished() -> MachineOutcome? { store?.finished() }
+
+  var takesCommands: Bool { store?.takesCommands ?? true }
+
+  /// Not called: ``begin(_:)`` does all of it.
+  mutating func apply(_ command: [UInt8]) -> [UInt8] { [] }
 
   /// Nothing: that the question is answered says that the store may be read.
   func query(_ question: [UInt8]) -> [UInt8] { [] }

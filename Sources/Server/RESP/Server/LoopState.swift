@@ -9,14 +9,17 @@ import Synchronization
 final class LoopState: @unchecked Sendable {
   let loop: any EventLoop
   let counters = Counters()
+  /// Where the loop's connections ask the group, if there is one.
+  let desk: GroupDesk?
   private let engine: any KeyValueEngine
   private var waiting: [ClientHandler] = []
   private var released: [ClientHandler] = []
   private var isRegistered = false
 
-  init(loop: any EventLoop, engine: any KeyValueEngine) {
+  init(loop: any EventLoop, engine: any KeyValueEngine, replication: Replication?) {
     self.loop = loop
     self.engine = engine
+    desk = replication.map { GroupDesk($0, on: loop) }
   }
 
   /// Calls `client.acknowledged` when something it waits for may have become true.

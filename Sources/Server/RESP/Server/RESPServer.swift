@@ -126,6 +126,7 @@ public final class RESPServer: Sendable {
     let cron = loop.scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(100)) { _ in
       closeIdle(state)
       if options.activeExpiry { expiry.turn() }
+      state.replication?.lookAfterMembers()
     }
     state.replication?.announce(client: "\(options.host):\(listener.localAddress?.port ?? 0)") { again in
       loop.scheduleTask(in: .seconds(1), again)

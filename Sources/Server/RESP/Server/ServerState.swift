@@ -42,7 +42,7 @@ final class ServerState: Sendable {
     slowLog = SlowLog(threshold: options.slowLogMicroseconds, capacity: options.slowLogEntries)
     latency = LatencyLog(threshold: options.latencyThresholdMilliseconds)
     var loops: [ObjectIdentifier: LoopState] = [:]
-    for loop in group.makeIterator() { loops[ObjectIdentifier(loop)] = LoopState(loop: loop, engine: keyspace.engine) }
+    for loop in group.makeIterator() { loops[ObjectIdentifier(loop)] = LoopState(loop: loop, engine: keyspace.engine, replication: replication) }
     self.loops = loops
     startedAt = Clocks.unixMilliseconds()
     runID = (0..<5).map { _ in Self.hex(UInt32.random(in: .min ... .max)) }.joined()

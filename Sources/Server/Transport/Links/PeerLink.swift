@@ -31,7 +31,7 @@ final class PeerLink: @unchecked Sendable {
   let peer: NodeID
   private let shared: TransportShared
   private let loop: any EventLoop
-  private let queue = Mutex(Queue())
+  private let queue = Monitor(Queue())
   private let connected = Atomic(false)
   private var address: PeerAddress
   private var channel: (any Channel)?

@@ -33,9 +33,12 @@ struct TapeMachine: RaftStateMachine {
   }
 }
 
-/// Members of a group, driven by hand: time stands still but for ``tick(_:)``, messages and disks answer at once, in order, unless a link is cut.
-struct NodeRig {
-  typealias N = RaftNode<TapeMachine>
+/// Members of a group, driven by hand: time stands still but for `tick`, messages and disks answer at once, in order, unless a link is cut.
+typealias NodeRig = Rig<TapeMachine>
+
+/// As `NodeRig`, with any machine.
+struct Rig<Machine: RaftStateMachine> {
+  typealias N = RaftNode<Machine>
 
   private(set) var nodes: [NodeID: N] = [:]
   private var effects: [NodeID: Effects<N>] = [:]

@@ -129,6 +129,57 @@ import Testing
     #expect(try again.call("INCR", "sum") == .integer(Int64(sum + 1)))
   }
 
+  @Test func aCheckpointThatTakesLongCostsNoElection() throws {
+    let files = HeldFiles()
+    defer { files.hold(false) }
+    let group = try Group {
+      $0.snapshotBytes = 20_000
+      $0.fileSystem = files
+    }
+    let leader = try group.leader()
+    let client = try group.connect(leader)
+    let term = try group.status(leader)["raft_term"]
+    #expect(term != nil)
+    files.hold(true)
+    // Until a checkpoint is held: the command behind it is not answered then.
+    for number in 0..<5000 where !files.isHolding {
+      try client.send(Client.encode(["SET", "k\(number % 40)", String(repeating: "x", count: 1000)]))
+      if try group.eventually({ files.isHolding || !client.isSilent ? true : nil }), !client.isSilent { #expect(try client.reply() == .ok) }
+    }
+    #expect(files.isHolding)
+    // Longer than the longest election timeout, 20 ticks of 25 ms.
+    let start = Clocks.nanoseconds()
+    while Clocks.nanoseconds() &- start < 1_500_000_000 {
+      for id in group.founders.keys.sorted() {
+        #expect(try group.status(id)["raft_term"] == term)
+        #expect(try group.status(id)["raft_leader"] == "\(leader.rawValue)")
+      }
+    }
+    files.hold(false)
+    let again = try group.connect(leader)
+    #expect(try again.call("SET", "k", "after") == .ok)
+    #expect(try again.call("GET", "k") == .bulk("after"))
+    #expect(try group.status(leader)["raft_term"] == term)
+  }
+
+  @Test func writesOfManyConnectionsAtOnceAreAnsweredEachItsOwn() throws {
+    let group = try Group()
+    let clients = try (0..<60).map { (place: $0, client: try group.connect(NodeID(UInt64($0 % 3) + 1))) }
+    for round in 0..<10 {
+      for (place, client) in clients {
+        try client.send(
+          Client.encode(["SET", "k\(place)", "\(place)-\(round)", "GET"]) + Client.encode(["INCR", "n"]) + Client.encode(["GET", "k\(place)"]))
+      }
+      var numbers: Set<Int64> = []
+      for (place, client) in clients {
+        #expect(try client.reply() == (round == 0 ? .null : .bulk("\(place)-\(round - 1)")))
+        if case .integer(let number) = try client.reply() { numbers.insert(number) }
+        #expect(try client.reply() == .bulk("\(place)-\(round)"))
+      }
+      #expect(numbers == Set(Int64(round * 60 + 1)...Int64(round * 60 + 60)))
+    }
+  }
+
   @Test func aCommandInTwoEntriesIsCarriedOutOnce() throws {
     let group = try Group()
     let leader = try group.leader()
@@ -273,6 +324,34 @@ import Testing
     _ = try group.eventually { try group.status(victim)["raft_repairing"] == "0" ? true : nil }
     #expect(try group.connect(victim).call("GET", "k7") == .bulk("v7"))
     #expect(try group.connect(victim).call("GET", "meanwhile") == .bulk("1"))
+  }
+
+  @Test func anEmptyDirectoryIsNoBootstrappedOne() throws {
+    let group = try Group(1, starts: false)
+    #expect(throws: ServerError.self) { try group.start(1) { $0.isBootstrapped = true } }
+    try group.start(1)
+    #expect(try group.connect(1).call("SET", "a", "1") == .ok)
+    try group.stop(1)
+    try group.start(1) { $0.isBootstrapped = true }
+    #expect(try group.connect(1).call("GET", "a") == .bulk("1"))
+  }
+
+  @Test func theAutopilotReplacesASilentVoterAndStopsAtThree() throws {
+    let group = try Group(4) { options in
+      var settings = Autopilot.Settings()
+      (settings.silence, settings.inSync) = (.milliseconds(1500), .milliseconds(500))
+      options.autopilot = settings
+    }
+    let leader = try group.leader()
+    #expect(try group.connect(leader).call("SET", "a", "1") == .ok)
+    let others = group.founders.keys.sorted().filter { $0 != leader }
+    try group.stop(others[0])
+    _ = try group.eventually { try group.status(leader)["member\(others[0].rawValue)"] == nil ? true : nil }
+    // A learner that keeps up becomes a voter, and then again there is one more than three.
+    try group.start(5) { $0.peerAddress = "member:5" }
+    #expect(try group.connect(leader).call("RAFT", "ADDLEARNER", "5", "member:5") == .ok)
+    _ = try group.eventually { try group.status(group.leader())["member5"]?.hasPrefix("kind=voter") == true ? true : nil }
+    #expect(try group.connect(5).call("GET", "a") == .bulk("1"))
   }
 
   // MARK: Reads that promise less
