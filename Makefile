@@ -71,6 +71,9 @@ bench-bitcask: setup-bench  ## Bitcask against TKRZW, LMDB and RocksDB
 bench-lsm: setup-bench  ## the ordered engine against RocksDB's db_bench
 	swift run -c release --package-path Benchmarks bench-lsm $(BENCH_ARGS)
 
+bench-lsm-allocations: setup-run  ## fails where `get` or a move of an iterator allocates or counts references
+	swift run -c release --package-path Benchmarks bench-lsm-allocations
+
 bench-sstable: setup-bench  ## sorted tables against RocksDB's
 	swift run -c release --package-path Benchmarks bench-sstable $(BENCH_ARGS)
 
@@ -147,4 +150,4 @@ setup-bench:
 
 .PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
   sim-night soak fuzz sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
-  bench-merkle bench-hashing bench-filters bench-sstable bench-avro bench-raft cluster nemesis
+  bench-lsm-allocations bench-merkle bench-hashing bench-filters bench-sstable bench-avro bench-raft cluster nemesis

@@ -51,7 +51,7 @@ let blocks: [Target] = [
     ["CStrataMemory", "StrataBytes", "StrataDisk", "StrataFilters", "StrataJobs", "StrataSSTable", "StrataWriteAheadLog", system]),
   block("Storage", "MerkleTree", ["CStrataMemory", "StrataBytes", "StrataJobs"]),
   block("Storage", "NodeLog", ["StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataWriteAheadLog", system]),
-  block("Storage", "SSTable", ["StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
+  block("Storage", "SSTable", ["CStrataMemory", "StrataBytes", "StrataCompression", "StrataDisk", "StrataFilters", "StrataJobs", system]),
   block("Storage", "WriteAheadLog", ["StrataBytes", "StrataDisk", "StrataJobs", system]),
   block(
     "Consensus", "Raft",
@@ -129,8 +129,8 @@ let server: [Target] = [
   block(
     "Server", "RESP",
     nio + [
-      ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataLSMTree", "StrataNodes",
-      "StrataRaft", "StrataSSTable", "StrataTransport", "StrataWriteAheadLog", system,
+      ssl, log, "CStrataServer", "StrataBitcask", "StrataBytes", "StrataDisk", "StrataFilters", "StrataHost", "StrataJobs", "StrataLSMTree",
+      "StrataNodes", "StrataRaft", "StrataSSTable", "StrataTransport", "StrataWriteAheadLog", system,
     ]),
   block("Server", "Transport", nio + [ssl, log, "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", system]),
 ]
@@ -166,7 +166,10 @@ let serverTargets =
     .target(name: "CStrataServer", path: "Sources/Server/CStrataServer"),
     tests(
       "Server", "RESP",
-      nio + ["Fuzzing", "StrataRESP", "StrataDisk", "StrataHost", "StrataLSMTree", "StrataNodes", "StrataRaft", "StrataSimulation", log, system]),
+      nio + [
+        "Fuzzing", "StrataBitcask", "StrataDisk", "StrataFilters", "StrataHost", "StrataLSMTree", "StrataNodes", "StrataRESP",
+        "StrataRaft", "StrataSimulation", "StrataWriteAheadLog", log, system,
+      ]),
     tests(
       "Server", "Transport",
       nio + ["StrataTransport", "StrataBytes", "StrataDisk", "StrataHost", "StrataJobs", "StrataNodes", "StrataRaft", log, ssl, system]),

@@ -13,6 +13,9 @@ struct JSONText {
   mutating func add(_ name: String, _ items: [JSONText]) {
     fields.append("\(Self.quoted(name)): [\(items.map(\.line).joined(separator: ", "))]")
   }
+  mutating func add(_ name: String, _ items: [some BinaryInteger]) {
+    fields.append("\(Self.quoted(name)): [\(items.map { "\($0)" }.joined(separator: ", "))]")
+  }
   mutating func add(_ name: String, _ items: [String]) {
     fields.append("\(Self.quoted(name)): [\(items.map(Self.quoted).joined(separator: ", "))]")
   }

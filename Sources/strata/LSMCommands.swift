@@ -32,6 +32,11 @@ struct LSMCommands: ParsableCommand {
     } catch { fail(error) }
   }
 
+  /// What is to be known of a table in which damage was found.
+  static func marked(_ table: UInt64) -> String {
+    "table \(table) is marked as damaged and no longer compacted: restore its file and verify again"
+  }
+
   /// `strata lsm apply`
   struct Apply: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -112,7 +117,7 @@ struct LSMCommands: ParsableCommand {
 
   /// `strata lsm stats`
   struct Stats: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Print what the store holds.")
+    static let configuration = CommandConfiguration(abstract: "Print what the store holds, and how long what opening it did has taken.")
     @Argument(help: "The store's directory.") var directory: String
     @Flag(help: "Print one JSON object.") var json = false
 
@@ -125,6 +130,7 @@ struct LSMCommands: ParsableCommand {
         object.add("memtable_bytes", statistics.memtableBytes)
         object.add("table_memory_bytes", statistics.tableMemoryBytes)
         object.add("tables_with_damaged_filter", statistics.tablesWithDamagedFilter)
+        object.add("quarantined_tables", statistics.quarantinedTables)
         object.add("read_amplification", statistics.readAmplification)
         object.add(
           "levels",
@@ -135,10 +141,25 @@ struct LSMCommands: ParsableCommand {
             object.add("bytes", held.1)
             return object
           })
+        object.add(
+          "latencies",
+          statistics.latencies.map { name, latency in
+            var object = JSONText()
+            object.add("name", name)
+            object.add("timed", latency.timed)
+            object.add("p50_ns", latency.median)
+            object.add("p99_ns", latency.p99)
+            object.add("p999_ns", latency.p999)
+            return object
+          })
         if json { return print(object.line) }
         print("last version \(store.lastVersion), \(statistics.tombstones) tombstones, \(statistics.readAmplification) runs per absent key at most")
         for (level, held) in zip(statistics.tablesByLevel, statistics.bytesByLevel).enumerated() where held.0 > 0 {
           print("level \(level): \(held.0) tables, \(held.1) bytes")
+        }
+        for table in statistics.quarantinedTables { print(LSMCommands.marked(table)) }
+        for (name, latency) in statistics.latencies where latency.timed > 0 {
+          print("\(name), \(latency.timed) timed: half within \(latency.median) ns, 99 % within \(latency.p99), 99.9 % within \(latency.p999)")
         }
       }
     }
@@ -158,8 +179,9 @@ struct LSMCommands: ParsableCommand {
       object.add("entries", report.entries)
       object.add("records", report.records)
       object.add("damage", report.damage)
+      object.add("quarantined_tables", report.quarantined)
       print(json ? object.line : "\(report.tables) tables, \(report.entries) entries, \(report.records) records of the log")
-      if !json { for damage in report.damage { print(damage) } }
+      if !json { for line in report.damage + report.quarantined.map(LSMCommands.marked) { print(line) } }
       if !report.damage.isEmpty { Outcome.exit(Outcome.damage, "damaged") }
     }
   }

@@ -41,6 +41,7 @@ final class OpenedStore {
     summary =
       "recovered up to version \(store.lastVersion): \(figures.tablesByLevel.reduce(0, +)) tables (\(figures.bytesByLevel.reduce(0, +)) bytes), "
       + "\(figures.memtableBytes) bytes of the log replayed, \(figures.orphansRemoved) unfinished files removed"
+    for table in figures.quarantinedTables { logger.warning("a table is known to be damaged and not compacted", metadata: ["table": "\(table)"]) }
     Self.follow(store.events, logger)
     return LSMEngine(store)
   }
@@ -62,6 +63,7 @@ final class OpenedStore {
     case .jobFailed(let what, let error): logger.warning("a background job failed", metadata: ["job": "\(what)", "reason": "\(error)"])
     case .quarantined(_, let table, let error):
       logger.error("a damaged table is no longer compacted", metadata: ["table": "\(table)", "reason": "\(error)"])
+    case .absolved(_, let table): logger.info("a table that was damaged is sound again", metadata: ["table": "\(table)"])
     case .stopped(let reason): logger.warning("writes wait", metadata: ["reason": "\(reason.rawValue)"])
     case .becameReadOnly(let cause): logger.error("writes are off until the store is opened again", metadata: ["reason": "\(cause)"])
     }

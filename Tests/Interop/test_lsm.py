@@ -35,6 +35,13 @@ class LSM(unittest.TestCase):
         self.assertEqual(strata("scan", self.store, "--reverse", "--from", "b").stdout, "c\t3\n")
         self.assertEqual(json.loads(strata("stats", self.store, "--json").stdout)["last_version"], 4)
 
+    def test_latencies(self):
+        latencies = json.loads(strata("stats", self.store, "--json").stdout)["latencies"]
+        self.assertEqual([latency["name"] for latency in latencies], ["get", "write", "sync", "flush", "compaction"])
+        for latency in latencies:
+            self.assertEqual(sorted(latency), ["name", "p50_ns", "p999_ns", "p99_ns", "timed"])
+            self.assertLessEqual(latency["p50_ns"], latency["p999_ns"])
+
     def test_wrong_input(self):
         self.assertEqual(strata("apply", self.store, lines=[{"op": "nothing"}]).returncode, 64)
         self.assertEqual(strata("get", self.home.name + "/missing", "a").returncode, 1)

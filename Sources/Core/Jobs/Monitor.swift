@@ -5,7 +5,7 @@
 #endif
 
 /// State guarded by a mutex, with condition variables to wait on: what a group commit, a queue or a gate needs that
-/// `Synchronization.Mutex` cannot give.
+/// `Synchronization.Mutex` cannot give; and what the thread sanitizer can follow, which sees no order in the futex of that type.
 ///
 /// An uncontended ``withLock(_:)`` costs about 20 ns. The state is reached only inside the closures; waiting is expressed by
 /// ``wait(on:timeout:until:)``, which evaluates its closure afresh under the lock after every wake-up, so no access to the state

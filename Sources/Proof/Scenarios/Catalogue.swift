@@ -19,6 +19,7 @@ public enum Catalogue {
       register(Minority.self),
       register(SameVersionTwice.self),
       register(Amnesia.self),
+      register(NamesUsedAgain.self),
     ] + Defects.all + RaftScenarios.broken
 
   /// All of them.

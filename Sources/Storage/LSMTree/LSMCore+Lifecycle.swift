@@ -102,11 +102,12 @@ extension LSMCore {
 
   /// Whether no job would start now.
   private var isInShape: Bool {
-    let held = work.withLock { $0.busy.union($0.quarantined) }
-    return allKeyspaces.allSatisfy { keyspace in
-      keyspace.shape.withLock { $0.sealed.isEmpty }
-        && (!options.compactsAutomatically || CompactionPicker(keyspace, keyspace.version.levels, options, held).pick() == nil)
-    }
+    let circumstances = circumstances()
+    return work.withLock { $0.unsettledMarks.isEmpty }
+      && allKeyspaces.allSatisfy { keyspace in
+        keyspace.shape.withLock { $0.sealed.isEmpty }
+          && (!options.compactsAutomatically || CompactionPicker(keyspace, keyspace.version.levels, options, circumstances).pick() == nil)
+      }
   }
 
   func close() throws(LSMError) {
@@ -126,6 +127,9 @@ extension LSMCore {
     }
     commit.withLock { $0.isClosed = true }
     scheduler.stop()
+    if manifest.failure == nil {
+      do throws(LSMError) { try settleMarks() } catch { failure = failure ?? error }
+    }
     if failure == nil { finishCleaning() }
     do throws(WALError) { try log.close() } catch { failure = failure ?? LSMError(error) }
     scheduler.forget()
@@ -175,6 +179,7 @@ extension LSMCore {
         statistics.memtableBytes += memtable.usedBytes
         statistics.tombstones += UInt64(memtable.deletionCount)
       }
+      statistics.quarantinedTables += quarantined(in: version.levels)
       statistics.readAmplification = max(statistics.readAmplification, version.memtableCount + version.levels.runCount)
       statistics.recoveryBytesBound += version.memtableCount * options.memtableBytes
     }

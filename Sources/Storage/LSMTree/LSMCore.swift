@@ -30,6 +30,8 @@ final class LSMCore: Sendable {
   let scrubber = Scrubber()
   let latencies = Latencies()
   let defaultKeyspace: Keyspace
+  /// The same, for reads that do not count a reference.
+  let unownedDefault: Unmanaged<Keyspace>
   /// Keyspaces by name; the default one has the empty name.
   let keyspaces: Monitor<[String: Keyspace]>
   /// Held by whoever creates, drops, ingests, checkpoints or closes.
@@ -68,6 +70,7 @@ final class LSMCore: Sendable {
         lastSequence: parts.lastSequence, lastLogged: 0, lastLog: 0,
         nextLogCheck: UInt64(max(1, min(parts.options.maxLogBytes, parts.options.memoryLimit) / 8))))
     defaultKeyspace = parts.defaultKeyspace
+    unownedDefault = .passUnretained(parts.defaultKeyspace)
     keyspaces = Monitor(parts.keyspaces)
     nextFile = Atomic(parts.nextFile)
     work = Monitor(WorkState(quarantined: parts.manifest.state.quarantined))

@@ -106,11 +106,10 @@ extension LSMTree {
   public func read(
     _ key: RawSpan, in keyspace: Keyspace? = nil, at snapshot: Snapshot? = nil, onlyIfCached: Bool, _ body: (RawSpan) -> Void
   ) throws(LSMError) -> ReadAnswer {
-    let core = core
-    let keyspace = keyspace ?? core.defaultKeyspace
-    try core.checkReadable(keyspace, snapshot)
-    return try key.withUnsafeBytes { (key) throws(LSMError) in
-      try core.read(key, keyspace, at: snapshot?.version, onlyIfCached: onlyIfCached) { body($0.bytes) }
+    var answer = ReadAnswer.notCached
+    try reading(keyspace.map { .passUnretained($0) }) { (core, keyspace) throws(LSMError) in
+      answer = try core.read(key, keyspace, snapshot, onlyIfCached, body)
     }
+    return answer
   }
 }

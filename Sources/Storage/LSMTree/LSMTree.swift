@@ -15,8 +15,13 @@ public import SystemPackage
 /// work. One process per directory. A store dropped without ``close()`` ends its threads and is recovered by the next opening.
 public final class LSMTree: Sendable {
   let core: LSMCore
+  /// The same, for reads that do not count a reference.
+  private let unowned: Unmanaged<LSMCore>
 
-  private init(_ core: LSMCore) { self.core = core }
+  private init(_ core: LSMCore) {
+    self.core = core
+    unowned = .passUnretained(core)
+  }
 
   deinit { core.abandon() }
 
@@ -136,12 +141,24 @@ public final class LSMTree: Sendable {
   public func withValue<Result>(
     of key: RawSpan, in keyspace: Keyspace? = nil, at snapshot: Snapshot? = nil, _ body: (RawSpan) -> Result
   ) throws(LSMError) -> Result? {
-    let core = core
-    let keyspace = keyspace ?? core.defaultKeyspace
-    try core.checkReadable(keyspace, snapshot)
-    return try key.withUnsafeBytes { (key) throws(LSMError) in
-      try core.withValue(key, keyspace, at: snapshot?.version) { body($0.bytes) }
+    var result: Result?
+    try reading(keyspace.map { .passUnretained($0) }) { (core, keyspace) throws(LSMError) in
+      result = try core.withValue(of: key, keyspace, snapshot, body)
     }
+    return result
+  }
+
+  /// Calls `body` with the core and the keyspace, or the default one, without counting references. Its error takes a way round the runtime's
+  /// closures, which cannot throw a typed one.
+  @inline(__always)
+  func reading(_ keyspace: Unmanaged<Keyspace>?, _ body: (LSMCore, Keyspace) throws(LSMError) -> Void) throws(LSMError) {
+    var failure: LSMError?
+    unowned._withUnsafeGuaranteedRef { core in
+      (keyspace ?? core.unownedDefault)._withUnsafeGuaranteedRef { keyspace in
+        do throws(LSMError) { try body(core, keyspace) } catch { failure = error }
+      }
+    }
+    if let failure { throw failure }
   }
 
   /// The values of several keys as of one moment, in the order of the keys.

@@ -44,6 +44,15 @@ final class Stopwatch: Sendable {
   }
 }
 
+extension LSMStatistics {
+  /// Every latency with the name that servers and tools show it by.
+  public var latencies: [(name: String, latency: LSMLatency)] {
+    [
+      ("get", getLatency), ("write", writeLatency), ("sync", syncLatency), ("flush", flushLatency), ("compaction", compactionLatency),
+    ]
+  }
+}
+
 /// The stopwatches of a store.
 struct Latencies: Sendable {
   let get = Stopwatch()

@@ -15,6 +15,8 @@ public struct LSMStatistics: Sendable {
   public var flushedBytes: UInt64 = 0
   /// Compactions done.
   public var compactions: UInt64 = 0
+  /// Parts of those that were cut into parts.
+  public var subCompactions: UInt64 = 0
   /// Bytes compactions read.
   public var compactionReadBytes: UInt64 = 0
   /// Bytes compactions wrote.
@@ -57,6 +59,9 @@ public struct LSMStatistics: Sendable {
   public var tableMemoryBytes: Int = 0
   /// Tables whose filter is damaged: every lookup within their bounds reads a block of them. A compaction writes them anew.
   public var tablesWithDamagedFilter: Int = 0
+  /// Tables in which damage was found, by number: reads of what is sound in them go on, no compaction touches them. The marks outlive the process;
+  /// one goes with its table, or when `verify` or the scrubber has read the whole table and found it sound.
+  public var quarantinedTables: [UInt64] = []
   /// The block cache.
   public var cache: BlockCache.Statistics
   /// Snapshots held.
@@ -94,14 +99,19 @@ public struct LSMStatistics: Sendable {
 
 /// A flush or compaction that has written its tables.
 struct FinishedMerge {
-  var report: MergeReport
+  var parts: Int
+  var bytesIn: UInt64
+  var droppedExpired: UInt64
   var bytesOut: UInt64
   var level: Int
   var isFlush: Bool
   var nanoseconds: UInt64
 
-  init(_ report: MergeReport, _ outputs: [TableMetadata], level: Int, isFlush: Bool, nanoseconds: UInt64) {
-    self.report = report
+  /// - Parameter reports: of each part.
+  init(_ reports: [MergeReport], _ outputs: [TableMetadata], level: Int, isFlush: Bool, nanoseconds: UInt64) {
+    parts = reports.count
+    bytesIn = reports.reduce(0) { $0 + $1.bytesIn }
+    droppedExpired = reports.reduce(0) { $0 + $1.droppedExpired }
     bytesOut = outputs.reduce(0) { $0 + $1.fileSize }
     self.level = level
     self.isFlush = isFlush
@@ -119,6 +129,7 @@ final class Counters: Sendable {
     var flushes: UInt64 = 0
     var flushedBytes: UInt64 = 0
     var compactions: UInt64 = 0
+    var subCompactions: UInt64 = 0
     var read: UInt64 = 0
     var written: UInt64 = 0
     var ingestedTables: UInt64 = 0
@@ -146,13 +157,14 @@ final class Counters: Sendable {
         work.flushedBytes += merge.bytesOut
       } else {
         work.compactions += 1
-        work.read += merge.report.bytesIn
+        work.subCompactions += merge.parts > 1 ? UInt64(merge.parts) : 0
+        work.read += merge.bytesIn
         work.written += merge.bytesOut
-        let rate = Double(merge.report.bytesIn) * 1e9 / Double(max(1, merge.nanoseconds))
+        let rate = Double(merge.bytesIn) * 1e9 / Double(max(1, merge.nanoseconds))
         work.drainRate = work.drainRate == 0 ? rate : work.drainRate * 0.8 + rate * 0.2
       }
       work.byLevel[merge.level] += merge.bytesOut
-      work.expiredValues += merge.report.droppedExpired
+      work.expiredValues += merge.droppedExpired
     }
   }
 
@@ -185,6 +197,7 @@ final class Counters: Sendable {
       statistics.flushes = work.flushes
       statistics.flushedBytes = work.flushedBytes
       statistics.compactions = work.compactions
+      statistics.subCompactions = work.subCompactions
       statistics.compactionReadBytes = work.read
       statistics.compactionWrittenBytes = work.written
       statistics.writtenBytesByLevel = work.byLevel
@@ -210,6 +223,8 @@ public enum LSMEvent: Sendable, Hashable {
   case jobFailed(what: String, error: String)
   /// A damaged table is no longer compacted.
   case quarantined(keyspace: String, table: UInt64, error: String)
+  /// A table that was damaged has been read from end to end and is sound: it is compacted again.
+  case absolved(keyspace: String, table: UInt64)
   /// Writes have stopped.
   case stopped(PressureReason)
   /// Writes are off for good.

@@ -10,6 +10,11 @@ public struct TableOptions: Sendable {
   public var indexPartitionSize = 4096
   /// Bits per key of the table's filter; `nil` for none.
   public var filterBitsPerKey: Double? = 10
+  /// Bytes of data up to which a table has one filter, which its reader keeps in memory. Beyond, every part of the index has one of its own, which
+  /// readers have in the cache while they need it.
+  public var wholeFilterBytes: UInt64 = 32 << 20
+  /// What of the keys the filter knows besides the keys themselves; `nil` for nothing.
+  public var prefixExtractor: PrefixExtractor?
   /// How data blocks are compressed.
   public var compression: Codec = .lz4
   /// A block that compression makes smaller by less than this part is stored as it is.

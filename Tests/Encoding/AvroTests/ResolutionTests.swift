@@ -19,6 +19,24 @@ struct ResolutionTests {
     } catch let error as AvroResolutionError { #expect(error.path == "/new") }
   }
 
+  /// What a projection leaves out is held to its type as if it were read.
+  @Test func fieldsLeftOutAreJudged() throws {
+    let rest: [UInt8] = [16] + [UInt8]("12345678".utf8)
+    let reader = record(#"{"name":"a","type":"string"}"#)
+    let cases: [(type: String, bytes: [UInt8], kind: AvroDecodeError.Kind)] = [
+      ("int", [0xFF, 0xFF, 0xFF, 0xFF, 0x1F], .numberOutOfRange), ("int", [0x80, 0x80, 0x80, 0x80, 0x80, 0x00], .varintTooLong),
+      ("long", [UInt8](repeating: 0xFF, count: 9) + [0x02], .numberOutOfRange), ("string", [0x01], .negativeLength(-1)),
+    ]
+    for (type, bytes, kind) in cases {
+      let plan = try AvroPlan(
+        writer: schema(record(#"{"name":"gone","type":"\#(type)"},{"name":"a","type":"string"}"#)), reader: schema(reader))
+      #expect(decodeFailure(plan, bytes + rest)?.kind == kind, "\(type) \(bytes)")
+    }
+    // A text that ends one byte behind the data.
+    let last = try AvroPlan(writer: schema(record(#"{"name":"a","type":"string"},{"name":"gone","type":"string"}"#)), reader: schema(reader))
+    #expect(decodeFailure(last, [2, 0x78, 20] + [UInt8](repeating: 0x79, count: 9))?.kind == .endOfData)
+  }
+
   @Test(.requirement("Avro.keep.6"))
   func numbersWidenAndNeverNarrow() throws {
     let types = ["int", "long", "float", "double"]

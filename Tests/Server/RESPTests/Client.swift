@@ -18,6 +18,7 @@ indirect enum Reply: Equatable, CustomStringConvertible {
   case null
   case array([Reply])
   case map([Reply])
+  case boolean(Bool)
 
   static func bulk(_ text: String) -> Reply { .bulk(Array(text.utf8)) }
   static let ok = Reply.simple("OK")
@@ -31,6 +32,7 @@ indirect enum Reply: Equatable, CustomStringConvertible {
     case .null: "null"
     case .array(let items): "\(items)"
     case .map(let items): "map\(items)"
+    case .boolean(let value): "\(value)"
     }
   }
 }
@@ -138,6 +140,7 @@ final class Client {
     case "-": return .error(String(rest))
     case ":": return .integer(Int64(rest) ?? 0)
     case "_": return .null
+    case "#": return .boolean(rest == "t")
     case "$", "=":
       guard let count = Int(rest), count >= 0 else { return .null }
       let bytes = try exactly(count)

@@ -143,6 +143,7 @@ final class MemoryEngine: KeyValueEngine {
   }
 
   func removeAll(_ prefixes: ClosedRange<UInt8>) throws(EngineError) -> UInt64? { nil }
+  func removeAll(startingWith prefix: RawSpan) throws(EngineError) -> UInt64? { nil }
 
   func submit(_ mutations: [Mutation], wantsPrevious: Bool) throws(EngineError) -> BatchOutcome {
     defer { ring() }

@@ -183,6 +183,11 @@ final class OrderedServer {
     for name in ["lsm_level", "lsm_write_amplification:", "lsm_read_amplification:", "lsm_stall_usec:", "lsm_cache_bytes:", "lsm_memtable_bytes:"] {
       #expect(info.contains(name), "\(name) in \(info)")
     }
+    for name in ["get", "write", "sync", "flush", "compaction"] {
+      #expect(info.contains("lsm_\(name)_latency:timed="), "\(name) in \(info)")
+    }
+    // Every 64th of more than a thousand reads is timed, and each flush.
+    for name in ["get", "flush"] { #expect(!info.contains("lsm_\(name)_latency:timed=0"), "\(name) in \(info)") }
   }
 
   @Test func activeExpiryReadsFromDiskAndRestsWhenNothingExpires() throws {

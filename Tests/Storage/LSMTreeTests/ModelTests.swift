@@ -30,6 +30,8 @@ import Testing
         options.maxSealedMemtables = random.within(1...3)
         options.levelZeroTrigger = random.within(1...4)
         options.compactsAutomatically = random.chance(3, in: 4)
+        options.maxSubCompactions = random.within(1...4)
+        options.readTriggeredEntries = [nil, 64, 512][random.below(3)]
         options.flushesOnClose = random.chance(1, in: 2)
         options.blockCacheBytes = [0, 4096, 1 << 20][random.below(3)]
         options.durability = random.chance(1, in: 2) ? .none : .everyWrite

@@ -35,6 +35,8 @@ import Testing
       $0.compression = Codec.allCases[random.below(3)]
       $0.indexPartitionSize = [256, 4096, 1 << 20][random.below(3)]
       $0.filterBitsPerKey = random.chance(1, in: 3) ? nil : 10
+      $0.wholeFilterBytes = random.chance(1, in: 2) ? 0 : 32 << 20
+      $0.prefixExtractor = [nil, .fixed(1), .fixed(8), .delimiter(UInt8(ascii: "/"))][random.below(4)]
     }
     let disk = newDisk()
     let metadata = try build(entries, options: options, on: disk)
@@ -45,6 +47,12 @@ import Testing
       #expect(try forward(cursor) == entries, "seed \(seed)")
       #expect(try backward(cursor) == entries, "seed \(seed)")
       try walk(cursor, entries, &random, steps: 300, seed)
+    }
+    #expect(reader.prefixExtractor == (options.filterBitsPerKey == nil ? nil : options.prefixExtractor))
+    for entry in entries {
+      for count in 0...entry.key.count {
+        #expect(try reader.mayContain(prefix: entry.key.span.bytes.extracting(0..<count)), "seed \(seed), \(entry), \(count)")
+      }
     }
     for _ in 0..<200 {
       let probe = random.chance(1, in: 2) ? entries[random.below(entries.count)].key : bytes("\(random.below(400))")

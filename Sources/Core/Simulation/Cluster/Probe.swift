@@ -9,9 +9,18 @@ final class Probe: EffectsObserver {
   private let random: Random
   private let buggifies: Bool
   private var sites: [UInt64: Random?] = [:]
-  private var reached: [UInt64: (name: String, count: Int)] = [:]
+  private var reached: [Situation] = []
+  /// Where a name's situation is, by the hash of its characters.
+  private var indices: [UInt64: Int] = [:]
+  /// The same for names lately heard, by their address: one literal is at one address for as long as the program runs.
+  private var lately = [(address: UInt, index: Int)](repeating: (0, 0), count: 64)
   private var lines: [String] = []
   @usableFromInline var firstBroken: String?
+
+  private struct Situation {
+    let name: StaticString
+    var count = 0
+  }
 
   @usableFromInline
   init(random: Random, isTracing: Bool, buggifies: Bool) {
@@ -51,12 +60,26 @@ final class Probe: EffectsObserver {
 
   @usableFromInline
   func sometimes(_ name: StaticString, _ condition: Bool) {
+    guard name.hasPointerRepresentation else {
+      reached[index(of: name)].count += condition ? 1 : 0
+      return
+    }
+    let address = UInt(bitPattern: name.utf8Start)
+    let slot = Int(truncatingIfNeeded: (address &* 0x9E37_79B9_7F4A_7C15) >> 58)
+    if lately[slot].address != address { lately[slot] = (address, index(of: name)) }
+    if condition { reached[lately[slot].index].count += 1 }
+  }
+
+  private func index(of name: StaticString) -> Int {
     let key = Self.hash(name)
-    reached[key, default: (name.description, 0)].count += condition ? 1 : 0
+    if let known = indices[key] { return known }
+    indices[key] = reached.count
+    reached.append(Situation(name: name))
+    return reached.count - 1
   }
 
   var situations: [String: Int] {
-    Dictionary(reached.values.map { ($0.name, $0.count) }, uniquingKeysWith: +)
+    Dictionary(reached.map { ($0.name.description, $0.count) }, uniquingKeysWith: +)
   }
 
   @usableFromInline

@@ -194,14 +194,12 @@ struct Remainder: Sendable, Hashable {
     inverse = .max / divisor
   }
 
-  /// `value` modulo the divisor. The upper half of value · inverse is the quotient or one less (two less only where the divisor divides 2^64), so
-  /// two corrections suffice and nothing can wrap.
+  /// `value` modulo the divisor. With 2^64 = inverse · divisor + r + 1 and r < divisor, value / divisor exceeds value · inverse / 2^64 by
+  /// value (r + 1) / (divisor · 2^64), which is below 1: the upper half of the product is the quotient or one less, and one correction suffices.
   @inlinable
   @inline(__always)
   func of(_ value: UInt64) -> UInt64 {
-    var rest = value &- value.multipliedFullWidth(by: inverse).high &* divisor
-    if rest >= divisor { rest &-= divisor }
-    if rest >= divisor { rest &-= divisor }
-    return rest
+    let rest = value &- value.multipliedFullWidth(by: inverse).high &* divisor
+    return rest >= divisor ? rest &- divisor : rest
   }
 }

@@ -27,12 +27,21 @@ struct RegisterNode: Node, Hashable {
     var value: Int?
   }
 
-  /// What replicas say to each other. `operation` is the coordinator's name for what it is doing.
+  /// The coordinator's name for what it is doing. The nonce keeps an answer to a former life from passing for one to this life.
+  struct OperationName: Hashable, Comparable, Sendable {
+    var nonce: UInt64
+    var serial: UInt64
+
+    /// In the order one life began them.
+    static func < (a: OperationName, b: OperationName) -> Bool { (a.serial, a.nonce) < (b.serial, b.nonce) }
+  }
+
+  /// What replicas say to each other.
   enum Message: Hashable, Sendable {
-    case query(operation: UInt64, key: Int)
-    case state(operation: UInt64, Cell)
-    case store(operation: UInt64, key: Int, Cell)
-    case stored(operation: UInt64)
+    case query(operation: OperationName, key: Int)
+    case state(operation: OperationName, Cell)
+    case store(operation: OperationName, key: Int, Cell)
+    case stored(operation: OperationName)
     /// A replica that lost records asks for everything.
     case everything(nonce: UInt64)
     case contents(nonce: UInt64, [Int: Cell])
@@ -54,7 +63,7 @@ struct RegisterNode: Node, Hashable {
 
   /// The timers: ask again who has not answered.
   enum Timer: Hashable, Sendable {
-    case again(operation: UInt64)
+    case again(operation: OperationName)
     case fetch
   }
 
@@ -85,7 +94,7 @@ struct RegisterNode: Node, Hashable {
   private var durable: [Int: Version]
   private var waiting: [WaitingStore] = []
   private var writes: [UInt64: Record] = [:]
-  private var operations: [UInt64: Operation] = [:]
+  private var operations: [OperationName: Operation] = [:]
   private var serial: UInt64 = 0
   private let nonce: UInt64
   /// Who has sent what this replica lost; nothing if it lost nothing.
@@ -95,7 +104,7 @@ struct RegisterNode: Node, Hashable {
 
   private struct WaitingStore: Hashable {
     let from: NodeID
-    let operation: UInt64
+    let operation: OperationName
     let key: Int
     let version: Version
   }
@@ -149,18 +158,22 @@ struct RegisterNode: Node, Hashable {
 
   // MARK: Coordinator
 
+  /// Whether a client waits for it.
+  var isCoordinating: Bool { !operations.isEmpty }
+
   private mutating func begin(_ request: Request, _ session: SessionID, _ out: inout Effects<RegisterNode>) {
     guard fetched == nil else { return out.reply(session, .unavailable) }
     serial += 1
+    let name = OperationName(nonce: knobs.flaw == .namesUsedAgain ? 0 : nonce, serial: serial)
     switch request {
-    case .read(let key): operations[serial] = Operation(session: session, key: key, write: nil)
-    case .write(let key, let value): operations[serial] = Operation(session: session, key: key, write: value)
+    case .read(let key): operations[name] = Operation(session: session, key: key, write: nil)
+    case .write(let key, let value): operations[name] = Operation(session: session, key: key, write: value)
     }
-    ask(serial, &out)
+    ask(name, &out)
   }
 
   /// Sends the present question to everybody who has not answered it, and will do so again.
-  private func ask(_ name: UInt64, _ out: inout Effects<RegisterNode>) {
+  private func ask(_ name: OperationName, _ out: inout Effects<RegisterNode>) {
     guard let operation = operations[name] else { return }
     for peer in peers where !operation.answered.contains(peer) {
       out.send(
@@ -171,7 +184,7 @@ struct RegisterNode: Node, Hashable {
     out.setTimer(.again(operation: name), after: knobs.retry)
   }
 
-  private mutating func heard(_ cell: Cell, _ name: UInt64, from: NodeID, _ out: inout Effects<RegisterNode>) {
+  private mutating func heard(_ cell: Cell, _ name: OperationName, from: NodeID, _ out: inout Effects<RegisterNode>) {
     guard var operation = operations[name], !operation.isStoring else { return }
     operation.answered.insert(from)
     if operation.best.version < cell.version { operation.best = cell }
@@ -180,7 +193,7 @@ struct RegisterNode: Node, Hashable {
         let count = operation.best.version.count + 1
         operation.best = Cell(
           version: knobs.flaw == .sameVersionTwice
-            ? Version(count: count, node: 0, nonce: 0, serial: 0) : Version(count: count, node: id, nonce: nonce, serial: name),
+            ? Version(count: count, node: 0, nonce: 0, serial: 0) : Version(count: count, node: id, nonce: nonce, serial: name.serial),
           value: value)
       } else if knobs.flaw == .noWriteBack || operation.best.value == nil {
         // Where nobody of a majority has anything, no write was finished before this read began.
@@ -194,14 +207,14 @@ struct RegisterNode: Node, Hashable {
     operations[name] = operation
   }
 
-  private mutating func stored(_ name: UInt64, from: NodeID, _ out: inout Effects<RegisterNode>) {
+  private mutating func stored(_ name: OperationName, from: NodeID, _ out: inout Effects<RegisterNode>) {
     guard var operation = operations[name], operation.isStoring else { return }
     operation.answered.insert(from)
     operations[name] = operation
     if operation.answered.count >= majority { finish(name, operation.write == nil ? .value(operation.best.value) : .written, &out) }
   }
 
-  private mutating func finish(_ name: UInt64, _ response: Response, _ out: inout Effects<RegisterNode>) {
+  private mutating func finish(_ name: OperationName, _ response: Response, _ out: inout Effects<RegisterNode>) {
     guard let operation = operations.removeValue(forKey: name) else { return }
     out.cancelTimer(.again(operation: name))
     out.reply(operation.session, response)
@@ -220,7 +233,7 @@ struct RegisterNode: Node, Hashable {
     }
   }
 
-  private mutating func store(_ cell: Cell, _ key: Int, _ operation: UInt64, for from: NodeID, _ out: inout Effects<RegisterNode>) {
+  private mutating func store(_ cell: Cell, _ key: Int, _ operation: OperationName, for from: NodeID, _ out: inout Effects<RegisterNode>) {
     if cells[key].map({ $0.version < cell.version }) ?? true {
       cells[key] = cell
       serial += 1
@@ -335,6 +348,8 @@ struct RegisterKnobs: NodeKnobs, Hashable {
     case sameVersionTwice = "same-version-twice"
     /// A replica that lost records goes on as if nothing had been there.
     case forgetsThatItForgot = "amnesia"
+    /// A node that starts again gives its operations the names of its former life.
+    case namesUsedAgain = "names-used-again"
   }
 
   /// How long a coordinator waits before it asks again.
@@ -356,8 +371,13 @@ extension RegisterNode.Cell: CustomStringConvertible {
   var description: String { value.map { "\($0) (version \(version.count) of \(version.node))" } ?? "nothing" }
 }
 
+extension RegisterNode.OperationName: CustomStringConvertible {
+  /// `3 of 9f2c`: the serial, and as much of the nonce as tells lives apart to the eye.
+  var description: String { "\(serial) of \(String(nonce & 0xFFFF, radix: 16))" }
+}
+
 extension RegisterNode.Message: CustomStringConvertible {
-  /// `store 1: key 0 = 5 (version 2 of n1)`.
+  /// `store 1 of 9f2c: key 0 = 5 (version 2 of n1)`.
   var description: String {
     switch self {
     case .query(let operation, let key): "query \(operation): key \(key)"
@@ -381,7 +401,7 @@ extension RegisterNode.Request: CustomStringConvertible {
 }
 
 extension RegisterNode.Timer: CustomStringConvertible {
-  /// `ask again 3`.
+  /// `ask again 3 of 9f2c`.
   var description: String {
     switch self {
     case .again(let operation): "ask again \(operation)"

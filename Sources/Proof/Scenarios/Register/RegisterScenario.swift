@@ -15,6 +15,7 @@ struct RegisterScenario<Flaw: RegisterFlaw>: Scenario {
     case .minority?: "broken: half of the nodes pass for a majority"
     case .sameVersionTwice?: "broken: two writers may choose the same version"
     case .forgetsThatItForgot?: "broken: a replica that lost records goes on"
+    case .namesUsedAgain?: "broken: a new start uses the names of its former life again"
     }
   }
   static var limits: ScenarioLimits { Flaw.flaw == nil ? ScenarioLimits() : ScenarioLimits(faults: .plain) }
@@ -73,6 +74,12 @@ struct RegisterScenario<Flaw: RegisterFlaw>: Scenario {
     if refused { try? history.fail(by: client, at: time) } else { try? history.lose(by: client, at: time) }
   }
 
+  mutating func provoke(after id: NodeID, in cluster: Simulator<RegisterNode>, random: inout Random) -> [Fault] {
+    // A coordinator that is gone and back before the answers arrive: they belong to its former life.
+    guard cluster.node(id)?.isCoordinating == true, random.chance(1, in: 40) else { return [] }
+    return [Fault(.down(id), at: cluster.now + UInt64(random.below(1_000_000)), for: UInt64(random.below(500_000)))]
+  }
+
   mutating func verdict(of cluster: Simulator<RegisterNode>) -> (kind: String, explanation: String)? {
     Linearizability.check(history, against: RegisterModel()).violation.map { violation in
       (violation.kind, ([violation.explanation] + violation.witness).joined(separator: "\n  "))
@@ -91,6 +98,7 @@ enum AcknowledgesEarly: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .a
 enum Minority: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .minority } }
 enum SameVersionTwice: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .sameVersionTwice } }
 enum Amnesia: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .forgetsThatItForgot } }
+enum NamesUsedAgain: RegisterFlaw { static var flaw: RegisterKnobs.Flaw? { .namesUsedAgain } }
 
 /// Every order in which two clients of three replicas, one of which may crash, can be served.
 enum RegisterExploration {

@@ -24,20 +24,20 @@ enum RegisterWire {
     switch message {
     case .query(let operation, let key):
       writer.writeUInt8(1)
-      writer.writeUInt64(operation)
+      encode(operation, &writer)
       writer.writeZigzag64(Int64(key))
     case .state(let operation, let cell):
       writer.writeUInt8(2)
-      writer.writeUInt64(operation)
+      encode(operation, &writer)
       encode(cell, &writer)
     case .store(let operation, let key, let cell):
       writer.writeUInt8(3)
-      writer.writeUInt64(operation)
+      encode(operation, &writer)
       writer.writeZigzag64(Int64(key))
       encode(cell, &writer)
     case .stored(let operation):
       writer.writeUInt8(4)
-      writer.writeUInt64(operation)
+      encode(operation, &writer)
     case .everything(let nonce):
       writer.writeUInt8(5)
       writer.writeUInt64(nonce)
@@ -52,6 +52,11 @@ enum RegisterWire {
     }
   }
 
+  private static func encode(_ name: RegisterNode.OperationName, _ writer: inout ByteWriter) {
+    writer.writeUInt64(name.nonce)
+    writer.writeVarint64(name.serial)
+  }
+
   private static func encode(_ cell: RegisterNode.Cell, _ writer: inout ByteWriter) {
     writer.writeVarint64(cell.version.count)
     writer.writeVarint64(cell.version.node.rawValue)
@@ -64,10 +69,10 @@ enum RegisterWire {
   private static func decode(_ reader: inout ByteReader) throws(DecodeError) -> RegisterNode.Message {
     let at = reader.offset
     switch try reader.readUInt8() {
-    case 1: return .query(operation: try reader.readUInt64(), key: Int(try reader.readZigzag64()))
-    case 2: return .state(operation: try reader.readUInt64(), try cell(&reader))
-    case 3: return .store(operation: try reader.readUInt64(), key: Int(try reader.readZigzag64()), try cell(&reader))
-    case 4: return .stored(operation: try reader.readUInt64())
+    case 1: return .query(operation: try name(&reader), key: Int(try reader.readZigzag64()))
+    case 2: return .state(operation: try name(&reader), try cell(&reader))
+    case 3: return .store(operation: try name(&reader), key: Int(try reader.readZigzag64()), try cell(&reader))
+    case 4: return .stored(operation: try name(&reader))
     case 5: return .everything(nonce: try reader.readUInt64())
     case 6:
       let nonce = try reader.readUInt64()
@@ -79,6 +84,10 @@ enum RegisterWire {
       return .contents(nonce: nonce, cells)
     default: throw .malformed(at: at, field: "kind of message")
     }
+  }
+
+  private static func name(_ reader: inout ByteReader) throws(DecodeError) -> RegisterNode.OperationName {
+    RegisterNode.OperationName(nonce: try reader.readUInt64(), serial: try reader.readVarint64())
   }
 
   private static func cell(_ reader: inout ByteReader) throws(DecodeError) -> RegisterNode.Cell {

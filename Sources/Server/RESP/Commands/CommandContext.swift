@@ -17,6 +17,8 @@ enum CommandError: Error {
   static var noSuchKey: CommandError { .failed("ERR no such key") }
   static var tooLong: CommandError { .failed("ERR string exceeds maximum allowed size (proto-max-bulk-len)") }
 
+  static var wrongType: CommandError { .failed("WRONGTYPE Operation against a key holding the wrong kind of value") }
+
   static func wrongArity(_ name: String) -> CommandError { .failed("ERR wrong number of arguments for '\(name)' command") }
   static func invalidExpire(_ name: String) -> CommandError { .failed("ERR invalid expire time in '\(name)' command") }
 
@@ -114,7 +116,7 @@ struct CommandContext {
     case .dbsize: try databaseSize()
     case .flushdb: try flush(call, database)
     case .flushall: try flush(call, nil)
-    default: throw .failed("ERR '\(id)' is not a command on keys")
+    default: try dispatchFilter(id, call)
     }
   }
 
@@ -122,12 +124,21 @@ struct CommandContext {
 
   /// A record found alive.
   struct Found {
+    var type: RecordType
     var expiry: UInt64
     var sequence: UInt64
   }
 
+  /// Whether a record with this stamp has not expired.
   @inline(__always)
-  func alive(_ expiry: UInt64) -> Bool { expiry == 0 || expiry > now }
+  func alive(_ stamp: UInt64) -> Bool { Self.alive(stamp, at: now) }
+
+  /// See ``alive(_:)``.
+  @inline(__always)
+  static func alive(_ stamp: UInt64, at now: UInt64) -> Bool {
+    let expiry = RecordStamp(stamp).expiry
+    return expiry == 0 || expiry > now
+  }
 
   /// The stored form of an argument, valid until the next call.
   @inline(__always)
@@ -152,8 +163,16 @@ struct CommandContext {
     return try found(outcome)
   }
 
-  /// A copy of a live value.
+  /// A copy of a live string.
+  /// - Throws: `.wrongType` for a value of another kind.
   mutating func value(_ key: UnsafeRawBufferPointer) throws(CommandError) -> (bytes: [UInt8], found: Found)? {
+    guard let record = try record(key) else { return nil }
+    guard record.found.type == .string else { throw .wrongType }
+    return record
+  }
+
+  /// A copy of what is stored for a live value of any kind.
+  mutating func record(_ key: UnsafeRawBufferPointer) throws(CommandError) -> (bytes: [UInt8], found: Found)? {
     var bytes: [UInt8] = []
     let outcome: ReadOutcome
     do {
@@ -169,21 +188,27 @@ struct CommandContext {
     case .absent(let sequence):
       require(sequence)
       return nil
-    case .found(let expiry, let sequence):
+    case .found(let bits, let sequence):
       require(sequence)
-      return alive(expiry) ? Found(expiry: expiry, sequence: sequence) : nil
+      let stamp = RecordStamp(bits)
+      return alive(bits) ? Found(type: stamp.type, expiry: stamp.expiry, sequence: sequence) : nil
     }
   }
 
-  /// Replies with the value of `key`, or null.
+  /// Replies with the string of `key`, or null; `isLenient` where null stands for a value of another kind too, which is an error otherwise.
   @inline(__always)
-  mutating func replyValue(_ key: UnsafeRawBufferPointer) throws(CommandError) {
+  mutating func replyValue(_ key: UnsafeRawBufferPointer, isLenient: Bool = false) throws(CommandError) {
     let outcome: ReadOutcome
     let keyspace = keyspace
     var shown = false
+    var isOther = false
     do {
-      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, expiry in
-        guard expiry == 0 || expiry > now else { return }
+      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, stamp in
+        guard Self.alive(stamp, at: now) else { return }
+        guard RecordStamp(stamp).isString else {
+          isOther = true
+          return
+        }
         reply.bulk(value)
         shown = true
       }
@@ -192,6 +217,7 @@ struct CommandContext {
     case .notCached: throw .notCached
     case .absent(let sequence), .found(_, let sequence): require(sequence)
     }
+    if isOther, !isLenient { throw .wrongType }
     if shown {
       hits += 1
     } else {

@@ -33,7 +33,7 @@ extension CommandTable {
   }
 
   /// The definitions in the order of ``CommandID``.
-  static let definitions: [CommandSpec] = strings + numbers + keyspace + connection
+  static let definitions: [CommandSpec] = strings + numbers + filters + keyspace + connection
 
   private static let strings: [CommandSpec] = [
     string(.get, 2, [.readonly, .fast], one, "1.0.0", "O(1)", "Get the value of a key"),
@@ -61,6 +61,44 @@ extension CommandTable {
     string(.incrbyfloat, 3, [.write, .denyOOM, .fast], one, "2.6.0", "O(1)", "Increment the float value of a key by the given amount"),
     string(.decr, 2, [.write, .denyOOM, .fast], one, "1.0.0", "O(1)", "Decrement the integer value of a key by one"),
     string(.decrby, 3, [.write, .denyOOM, .fast], one, "1.0.0", "O(1)", "Decrement the integer value of a key by the given number"),
+  ]
+
+  /// A command on Bloom (`bf`) or cuckoo (`cf`) filters.
+  private static func filter(
+    _ id: CommandID, _ name: String, _ arity: Int, _ flags: CommandSpec.Flags, _ complexity: String, _ summary: String
+  ) -> CommandSpec {
+    CommandSpec(
+      id: id, name: name, arity: arity, flags: flags, keys: one, group: String(name.prefix(2)), since: "1.0.0", summary: summary,
+      complexity: complexity)
+  }
+
+  private static let filters: [CommandSpec] = [
+    filter(.bfReserve, "bf.reserve", -4, [.write, .denyOOM, .fast], "O(1)", "Creates a new Bloom Filter"),
+    filter(.bfAdd, "bf.add", 3, [.write, .denyOOM, .fast], "O(sub-filters)", "Adds an item to a Bloom Filter"),
+    filter(.bfMadd, "bf.madd", -3, [.write, .denyOOM], "O(items * sub-filters)", "Adds one or more items to a Bloom Filter"),
+    filter(
+      .bfInsert, "bf.insert", -4, [.write, .denyOOM], "O(items * sub-filters)",
+      "Adds one or more items to a Bloom Filter. A filter will be created if it does not exist"),
+    filter(.bfExists, "bf.exists", 3, [.readonly, .fast], "O(sub-filters)", "Checks whether an item exists in a Bloom Filter"),
+    filter(.bfMexists, "bf.mexists", -3, [.readonly], "O(items * sub-filters)", "Checks whether one or more items exist in a Bloom Filter"),
+    filter(.bfInfo, "bf.info", -2, [.readonly, .fast], "O(1)", "Returns information about a Bloom Filter"),
+    filter(.bfCard, "bf.card", 2, [.readonly, .fast], "O(1)", "Returns the cardinality of a Bloom filter"),
+    filter(.cfReserve, "cf.reserve", -3, [.write, .denyOOM, .fast], "O(1)", "Creates a new Cuckoo Filter"),
+    filter(.cfAdd, "cf.add", 3, [.write, .denyOOM, .fast], "O(sub-filters)", "Adds an item to a Cuckoo Filter"),
+    filter(
+      .cfAddnx, "cf.addnx", 3, [.write, .denyOOM, .fast], "O(sub-filters)", "Adds an item to a Cuckoo Filter if the item did not exist previously."),
+    filter(
+      .cfInsert, "cf.insert", -4, [.write, .denyOOM], "O(items * sub-filters)",
+      "Adds one or more items to a Cuckoo Filter. A filter will be created if it does not exist"),
+    filter(
+      .cfInsertnx, "cf.insertnx", -4, [.write, .denyOOM], "O(items * sub-filters)",
+      "Adds one or more items to a Cuckoo Filter if the items did not exist previously. A filter will be created if it does not exist"),
+    filter(.cfExists, "cf.exists", 3, [.readonly, .fast], "O(sub-filters)", "Checks whether an item exists in a Cuckoo Filter"),
+    filter(.cfMexists, "cf.mexists", -3, [.readonly], "O(items * sub-filters)", "Checks whether one or more items exist in a Cuckoo Filter"),
+    filter(.cfDel, "cf.del", 3, [.write, .fast], "O(sub-filters)", "Deletes an item from a Cuckoo Filter"),
+    filter(
+      .cfCount, "cf.count", 3, [.readonly, .fast], "O(sub-filters)", "Return the number of times an item might be in a Cuckoo Filter"),
+    filter(.cfInfo, "cf.info", 2, [.readonly, .fast], "O(1)", "Returns information about a Cuckoo Filter"),
   ]
 
   private static let keyspace: [CommandSpec] = [

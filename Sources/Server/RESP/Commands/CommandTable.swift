@@ -2,10 +2,15 @@
 enum CommandID: UInt8, CaseIterable {
   case get, set, setnx, setex, psetex, getset, getdel, getex, mget, mset, msetnx, strlen, append, getrange, substr, setrange
   case incr, incrby, incrbyfloat, decr, decrby
+  case bfReserve, bfAdd, bfMadd, bfInsert, bfExists, bfMexists, bfInfo, bfCard
+  case cfReserve, cfAdd, cfAddnx, cfInsert, cfInsertnx, cfExists, cfMexists, cfDel, cfCount, cfInfo
   case del, unlink, exists, touch, type, expire, pexpire, expireat, pexpireat, ttl, pttl, expiretime, pexpiretime, persist
   case rename, renamenx, copy, keys, scan, randomkey, dbsize, flushdb, flushall
   case ping, echo, hello, auth, select, quit, reset, client, command, info, config, save, bgsave, lastsave, bgrewriteaof, wait, time, monitor
   case slowlog, latency, shutdown, role, raft
+
+  /// Whether it is one of BF.* or CF.*.
+  var isOnFilter: Bool { (CommandID.bfReserve.rawValue...CommandID.cfInfo.rawValue).contains(rawValue) }
 }
 
 /// What the server knows about a command, as `COMMAND INFO` and `COMMAND DOCS` tell it.

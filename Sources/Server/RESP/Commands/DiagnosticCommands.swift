@@ -58,6 +58,8 @@ extension ClientHandler {
     case "string": categories.append("@string")
     case "generic": categories.append("@keyspace")
     case "connection": categories.append("@connection")
+    case "bf": categories.append("@bloom")
+    case "cf": categories.append("@cuckoo")
     default: categories.append(spec.flags.contains(.write) ? "@keyspace" : "@admin")
     }
     categories.append(spec.flags.contains(.fast) ? "@fast" : "@slow")

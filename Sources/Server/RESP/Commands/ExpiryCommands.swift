@@ -1,4 +1,5 @@
-/// Commands on a key's time to live. The expiry is part of the record, so changing it writes the value again.
+/// Commands on a key's time to live. The expiry is part of the record, so changing it writes the value again; of a structure of many records only the
+/// root.
 extension CommandContext {
   private struct ExpireConditions {
     var ifNone = false
@@ -47,11 +48,12 @@ extension CommandContext {
     keyspace.lock.lock()
     defer { keyspace.lock.unlock() }
     guard let present = try peek(key), conditions.allow(present.expiry, deadline) else { return reply.integer(0) }
+    guard present.type == .string || deadline < Int64(RecordStamp.expiryEnd) else { throw .invalidExpire(name) }
     if deadline <= Int64(clamping: now) {
       try remove(key)
     } else {
-      guard let old = try value(key) else { return reply.integer(0) }
-      try put(key, old.bytes, expiry: UInt64(deadline))
+      guard let old = try record(key) else { return reply.integer(0) }
+      try put(key, old.bytes, expiry: RecordStamp(old.found.type, expiry: UInt64(deadline)).bits)
     }
     reply.integer(1)
   }
@@ -60,8 +62,8 @@ extension CommandContext {
     let key = try key(call[1])
     keyspace.lock.lock()
     defer { keyspace.lock.unlock() }
-    guard let present = try peek(key), present.expiry != 0, let old = try value(key) else { return reply.integer(0) }
-    try put(key, old.bytes, expiry: 0)
+    guard let present = try peek(key), present.expiry != 0, let old = try record(key) else { return reply.integer(0) }
+    try put(key, old.bytes, expiry: RecordStamp(old.found.type, expiry: 0).bits)
     reply.integer(1)
   }
 

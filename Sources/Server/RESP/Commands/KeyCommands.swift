@@ -32,7 +32,7 @@ extension CommandContext {
   }
 
   mutating func type(_ call: Invocation) throws(CommandError) {
-    if try peek(try key(call[1])) != nil { reply.simple("string") } else { reply.simple("none") }
+    if let found = try peek(try key(call[1])) { reply.simple(found.type.name) } else { reply.simple("none") }
   }
 
   mutating func rename(_ call: Invocation, replacing: Bool) throws(CommandError) {
@@ -40,10 +40,15 @@ extension CommandContext {
     let target = try secondKey(call[2], in: database)
     keyspace.lock.lock()
     defer { keyspace.lock.unlock() }
-    guard let old = try value(source) else { throw .noSuchKey }
+    guard let old = try record(source) else { throw .noSuchKey }
     if source.elementsEqual(target) { return replacing ? reply.ok() : reply.integer(0) }
     if !replacing, try peek(target) != nil { return reply.integer(0) }
-    try submit([.put(key: [UInt8](target), value: old.bytes, expiry: old.found.expiry), .delete(key: [UInt8](source))])
+    let stamp = RecordStamp(old.found.type, expiry: old.found.expiry)
+    var mutations: [Mutation] = [.put(key: [UInt8](target), value: old.bytes, expiry: stamp.bits), .delete(key: [UInt8](source))]
+    if !stamp.isString, let number = old.bytes.withUnsafeBytes({ StructureKeys.number(ofRoot: $0) }) {
+      mutations.append(.put(key: StructureKeys.registration(number), value: [UInt8](target), expiry: 0))
+    }
+    try submit(mutations)
     if replacing { reply.ok() } else { reply.integer(1) }
   }
 
@@ -67,9 +72,13 @@ extension CommandContext {
     if source.elementsEqual(target) { throw .failed("ERR source and destination objects are the same") }
     keyspace.lock.lock()
     defer { keyspace.lock.unlock() }
-    guard let old = try value(source) else { return reply.integer(0) }
+    guard let old = try record(source) else { return reply.integer(0) }
     if !replace, try peek(target) != nil { return reply.integer(0) }
-    try put(target, old.bytes, expiry: old.found.expiry)
+    if old.found.type == .string {
+      try put(target, old.bytes, expiry: old.found.expiry)
+    } else {
+      try copyFilter(old.bytes, old.found, to: target)
+    }
     reply.integer(1)
   }
 
@@ -80,8 +89,8 @@ extension CommandContext {
     do { return try engine.scan(from: position, prefix: UInt8(truncatingIfNeeded: database), count: count) } catch { throw .engine(error) }
   }
 
-  private func isVisible(_ key: [UInt8], _ expiry: UInt64) -> Bool {
-    key.first == UInt8(truncatingIfNeeded: database) && alive(expiry)
+  private func isVisible(_ key: [UInt8], _ stamp: UInt64) -> Bool {
+    key.first == UInt8(truncatingIfNeeded: database) && alive(stamp)
   }
 
   mutating func listKeys(_ call: Invocation) throws(CommandError) {
@@ -108,7 +117,7 @@ extension CommandContext {
     guard let cursor = Decimal.parseUnsigned(call[1]) else { throw .failed("ERR invalid cursor") }
     var count: Int64 = 10
     var pattern: [UInt8]?
-    var typeMatches = true
+    var types: ClosedRange<UInt8>? = 0...UInt8.max
     var index = 2
     while index < call.count {
       guard index + 1 < call.count else { throw .syntax }
@@ -118,7 +127,7 @@ extension CommandContext {
       } else if call.matches(index, "MATCH") {
         pattern = call.bytes(index + 1)
       } else if call.matches(index, "TYPE") {
-        typeMatches = call.matches(index + 1, "STRING")
+        types = RecordType(named: call[index + 1]).map { $0.rawValue...$0.rawValue }
       } else {
         throw .syntax
       }
@@ -128,8 +137,9 @@ extension CommandContext {
     let database = UInt8(truncatingIfNeeded: database)
     let position = keyspace.cursors.position(cursor, database: database, isOrdered: engine.isOrdered)
     let page = try page(position, Int(min(count, 65_536)))
-    let found = page.keys.filter { key, expiry in
-      typeMatches && isVisible(key, expiry) && (pattern.map { Glob.matches($0, key.dropFirst()) } ?? true)
+    let found = page.keys.filter { key, stamp in
+      types?.contains(RecordStamp(stamp).type.rawValue) ?? false && isVisible(key, stamp)
+        && (pattern.map { Glob.matches($0, key.dropFirst()) } ?? true)
     }
     require(keyspace.lastSubmitted)
     reply.array(2)

@@ -9,12 +9,14 @@ extension CommandContext {
     var number: Int64 = 0
     var isNumber = true
     var live = false
+    var isString = true
     let now = now
     let outcome: ReadOutcome
     do {
-      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, expiry in
-        guard expiry == 0 || expiry > now else { return }
+      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, stamp in
+        guard Self.alive(stamp, at: now) else { return }
         live = true
+        isString = RecordStamp(stamp).isString
         if let parsed = Decimal.parse(value) { number = parsed } else { isNumber = false }
       }
     } catch { throw .engine(error) }
@@ -26,6 +28,7 @@ extension CommandContext {
       require(sequence)
       if live { expiry = stored }
     }
+    guard isString else { throw .wrongType }
     guard isNumber else { throw .notInteger }
     let (sum, overflow) = number.addingReportingOverflow(amount)
     guard !overflow else { throw .overflow }

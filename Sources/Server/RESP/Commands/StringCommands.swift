@@ -162,7 +162,7 @@ extension CommandContext {
     keyspace.lock.lock()
     defer { keyspace.lock.unlock() }
     reply.array(call.count - 1)
-    for index in 1..<call.count { try replyValue(try key(call[index])) }
+    for index in 1..<call.count { try replyValue(try key(call[index]), isLenient: true) }
   }
 
   private func mutations(_ call: Invocation) throws(CommandError) -> [Mutation] {
@@ -198,17 +198,21 @@ extension CommandContext {
   mutating func length(_ call: Invocation) throws(CommandError) {
     let now = now
     var length = 0
+    var isString = true
     let outcome: ReadOutcome
     let key = try key(call[1])
     do {
-      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, expiry in
-        if expiry == 0 || expiry > now { length = value.count }
+      outcome = try keyspace.read(key, onlyIfCached: !mayWait) { value, stamp in
+        guard Self.alive(stamp, at: now) else { return }
+        length = value.count
+        isString = RecordStamp(stamp).isString
       }
     } catch { throw .engine(error) }
     switch outcome {
     case .notCached: throw .notCached
     case .absent(let sequence), .found(_, let sequence): require(sequence)
     }
+    guard isString else { throw .wrongType }
     reply.integer(length)
   }
 

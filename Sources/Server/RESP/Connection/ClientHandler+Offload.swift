@@ -75,7 +75,8 @@ extension ClientHandler {
     context.database = database
     context.reply.resp3 = resp3
     context.maxValueBytes = server.options.maxBulkBytes
-    let takesLock = CommandTable.shared.rules[Int(id.rawValue)].flags.contains(.write) || [.mget, .exists, .touch].contains(id)
+    let takesLock =
+      CommandTable.shared.rules[Int(id.rawValue)].flags.contains(.write) || [.mget, .exists, .touch].contains(id) || id.isOnFilter
     var attempt = 0
     while true {
       context.now = server.keyspace.clock()
@@ -88,7 +89,7 @@ extension ClientHandler {
         switch error {
         case .notCached where !context.mayWait:
           attempt += 1
-          warm(id, call, server.keyspace.engine, database)
+          warm(id, call, server.keyspace, database)
           continue
         case .noRoom:
           do throws(EngineError) {
@@ -107,13 +108,20 @@ extension ClientHandler {
   private static func bytes(_ call: Invocation) -> Int { (0..<call.count).reduce(0) { $0 + call[$1].count + 128 } }
 
   /// Brings the records of a command's keys into memory. Errors show when the command itself reads.
-  private static func warm(_ id: CommandID, _ call: Invocation, _ engine: any KeyValueEngine, _ database: Int) {
+  private static func warm(_ id: CommandID, _ call: Invocation, _ keyspace: Keyspace, _ database: Int) {
+    if id.isOnFilter {
+      var context = CommandContext(keyspace: keyspace, reply: ReplyWriter(buffer: ByteBuffer(), limit: 0))
+      context.database = database
+      context.now = keyspace.clock()
+      try? context.prefetchFilter(call, items: 2..<call.count)
+      return
+    }
     let keys = CommandTable.shared[id].keys
     guard keys.first > 0, keys.step > 0 else { return }
     let last = keys.last < 0 ? call.count + keys.last : min(keys.last, call.count - 1)
     let scratch = KeyScratch()
     for index in stride(from: keys.first, through: last, by: keys.step) where call[index].count <= CommandContext.maxKeyBytes {
-      _ = try? engine.read(scratch.compose(database, call[index]).bytes, onlyIfCached: false) { _, _ in }
+      _ = try? keyspace.engine.read(scratch.compose(database, call[index]).bytes, onlyIfCached: false) { _, _ in }
     }
   }
 

@@ -83,7 +83,7 @@ public final class BitcaskEngine: KeyValueEngine {
         switch mutation {
         case .put(let key, let value, let expiry):
           previous.append(try before(key, changed))
-          changed[key] = .present(expires: expiry != 0)
+          changed[key] = .present(expires: RecordStamp(expiry).expires)
           batch.append(.put(key, value, expiry: expiry == 0 ? .never : .at(expiry)))
         case .delete(let key):
           previous.append(try before(key, changed))
@@ -104,6 +104,9 @@ public final class BitcaskEngine: KeyValueEngine {
 
   /// See ``KeyValueEngine/removeAll(_:)``.
   public func removeAll(_ prefixes: ClosedRange<UInt8>) throws(EngineError) -> UInt64? { nil }
+
+  /// See ``KeyValueEngine/removeAll(startingWith:)``.
+  public func removeAll(startingWith prefix: RawSpan) throws(EngineError) -> UInt64? { nil }
 
   /// See ``KeyValueEngine/hasRoom``.
   public var hasRoom: Bool { store.hasRoom }
@@ -186,7 +189,7 @@ public final class BitcaskEngine: KeyValueEngine {
 
 extension Previous {
   /// From an index's answer: no entry, or one with this expiry (0: none).
-  init(expiry: UInt64?) { self = expiry.map { .present(expires: $0 != 0) } ?? .absent }
+  init(expiry: UInt64?) { self = expiry.map { .present(expires: RecordStamp($0).expires) } ?? .absent }
 }
 
 extension EngineError {

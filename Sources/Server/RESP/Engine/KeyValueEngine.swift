@@ -1,6 +1,9 @@
 /// What the server asks of a storage engine. Engines keep one flat map from byte strings to values with an expiry; the server makes
 /// databases, commands and replies out of it.
 ///
+/// What is called a value's expiry here are 64 bits that the server makes; an engine keeps them and counts keys by them, and otherwise they are the
+/// server's: Unix milliseconds with 0 for none, or with the highest bit set a type as well (Docs/Formats/ServerRecords.md).
+///
 /// Every operation is identified by a sequence. `submit`-like calls make a change visible at once and durable later;
 /// ``whenAcknowledged(_:_:)`` tells when everything up to a sequence holds under the configured durability. The server never shows a
 /// client a value, or the absence of one, before the sequence that made it so is acknowledged: what could still be lost in a crash is
@@ -36,6 +39,10 @@ public protocol KeyValueEngine: Sendable {
   /// Removes every key whose first byte is in `prefixes` by one write, whatever their number; `nil` from an engine that can only remove keys one by
   /// one. Never waits for the disk.
   func removeAll(_ prefixes: ClosedRange<UInt8>) throws(EngineError) -> UInt64?
+
+  /// Removes every key that starts with these bytes by one write, whatever their number; `nil` from an engine that can only remove keys one by one.
+  /// What a structure of many records leaves behind is removed so. Never waits for the disk.
+  func removeAll(startingWith prefix: RawSpan) throws(EngineError) -> UInt64?
 
   /// False while more writes would exceed the engine's bound on bytes not yet written, or need something prepared on disk first. Writers
   /// then wait for ``whenRoom(forBytes:_:)``; a write that is made all the same may throw `.noRoom`.
@@ -146,7 +153,7 @@ public enum Mutation: Sendable, Hashable {
   /// What the key holds when it is done.
   var leaves: Previous {
     switch self {
-    case .put(_, _, let expiry): .present(expires: expiry != 0)
+    case .put(_, _, let expiry): .present(expires: RecordStamp(expiry).expires)
     case .delete: .absent
     }
   }
@@ -219,7 +226,7 @@ public final class ScanningCensus: KeyCensus {
     var position = ScanPosition.start
     while position != .end {
       let page = try engine.scan(from: position, prefix: prefix, count: 4096)
-      for (key, expiry) in page.keys { counts.add(key.first, expires: expiry != 0) }
+      for (key, expiry) in page.keys { counts.add(key.first, expires: RecordStamp(expiry).expires) }
       position = page.next
     }
     return counts

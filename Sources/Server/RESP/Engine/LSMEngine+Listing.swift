@@ -107,7 +107,7 @@ extension LSMEngine {
         try iterator.first()
         while iterator.isValid {
           if let record = StoredRecord(iterator.value) {
-            counts.add(iterator.key.byteCount > 0 ? iterator.key.unsafeLoad(as: UInt8.self) : nil, expires: record.expiry != 0)
+            counts.add(iterator.key.byteCount > 0 ? iterator.key.unsafeLoad(as: UInt8.self) : nil, expires: RecordStamp(record.expiry).expires)
           }
           try iterator.next()
         }
@@ -133,6 +133,10 @@ extension LSMEngine {
     for (level, held) in zip(figures.tablesByLevel, figures.bytesByLevel).enumerated() where held.0 > 0 {
       lines.append(("lsm_level\(level)", "tables=\(held.0),bytes=\(held.1),written=\(figures.writtenBytesByLevel[level])"))
     }
+    for (name, latency) in figures.latencies {
+      let quantiles = "p50_ns=\(latency.median),p99_ns=\(latency.p99),p999_ns=\(latency.p999)"
+      lines.append(("lsm_\(name)_latency", "timed=\(latency.timed),\(quantiles)"))
+    }
     return lines + [
       ("lsm_user_bytes", String(figures.userBytes)), ("lsm_write_amplification", ratio(figures.writeAmplification)),
       ("lsm_read_amplification", String(figures.readAmplification)), ("lsm_pressure", state), ("lsm_stalls", String(figures.stalls)),
@@ -146,6 +150,8 @@ extension LSMEngine {
       ("lsm_tombstones", String(figures.tombstones)), ("lsm_snapshots", String(figures.snapshots)),
       ("lsm_pinned_obsolete_bytes", String(figures.pinnedObsoleteBytes)),
       ("lsm_tables_with_damaged_filter", String(figures.tablesWithDamagedFilter)),
+      ("lsm_quarantined_tables", String(figures.quarantinedTables.count)),
+      ("lsm_log_longest_sync_usec", String(figures.log.longestSyncNanoseconds / 1000)),
     ]
   }
 }

@@ -107,6 +107,18 @@ public final class LSMEngine: KeyValueEngine {
     } catch { throw EngineError(error) }
   }
 
+  /// See ``KeyValueEngine/removeAll(startingWith:)``.
+  public func removeAll(startingWith prefix: RawSpan) throws(EngineError) -> UInt64? {
+    let start = prefix.withUnsafeBytes { [UInt8]($0) }
+    guard let last = start.lastIndex(where: { $0 < .max }) else { return nil }
+    let end = start[..<last] + [start[last] + 1]
+    var batch = WriteBatch()
+    do throws(LSMError) {
+      try batch.deleteRange(from: prefix, to: Array(end).span.bytes)
+      return try store.submit(&batch)
+    } catch { throw EngineError(error) }
+  }
+
   /// See ``KeyValueEngine/hasRoom``.
   public var hasRoom: Bool { store.hasRoom }
 
@@ -204,7 +216,7 @@ struct StoredRecord: ~Escapable {
 extension Previous {
   init(_ outcome: ReadOutcome) {
     switch outcome {
-    case .found(let expiry, _): self = .present(expires: expiry != 0)
+    case .found(let expiry, _): self = .present(expires: RecordStamp(expiry).expires)
     case .absent: self = .absent
     case .notCached: self = .unknown
     }

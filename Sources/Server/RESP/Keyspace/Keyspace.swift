@@ -21,6 +21,8 @@ final class Keyspace: Sendable {
   private nonisolated(unsafe) var sizes = DatabaseSizes()
   // Guarded by `lock`.
   private nonisolated(unsafe) var expiries = ExpirySightings()
+  // Guarded by `lock`.
+  private nonisolated(unsafe) var structures = StructureSightings()
   /// Numbers for places in scans.
   let cursors = ScanCursors()
   private let submitted = Atomic<UInt64>(0)
@@ -81,6 +83,7 @@ final class Keyspace: Sendable {
       // A census of the former store that is under way must not be taken for one of this.
       for database in 0..<Self.databases { sizes.forget(database) }
       expiries.note()
+      structures.note()
     }
     cache.writeAll {}
   }
@@ -103,7 +106,7 @@ final class Keyspace: Sendable {
     let outcome = try engine.read(key.bytes, onlyIfCached: onlyIfCached) { value, expiry in
       value.withUnsafeBytes { value in
         body(value, expiry)
-        if value.count <= RecordCache.maxRecordBytes { copy = [UInt8](value) }
+        if value.count <= RecordCache.limit(key) { copy = [UInt8](value) }
       }
     }
     switch outcome {
@@ -129,7 +132,7 @@ final class Keyspace: Sendable {
       if let kept { known = Previous(kept) }
       return try engine.put(key.bytes, value.bytes, expiry: expiry, wantsPrevious: kept == nil && sizes.wantsPrevious(key.first))
     }
-    note(key.first, known == .unknown ? outcome.previous : known, stored: true, expires: expiry != 0)
+    note(key.first, known == .unknown ? outcome.previous : known, stored: true, expires: RecordStamp(expiry).expires)
     advance(outcome.sequence)
     return outcome.sequence
   }
@@ -149,11 +152,17 @@ final class Keyspace: Sendable {
   func submit(_ mutations: [Mutation]) throws(EngineError) -> UInt64 {
     let wantsPrevious = (0..<UInt8(Self.databases)).contains { sizes.wantsPrevious($0) }
     for mutation in mutations { mutation.key.withUnsafeBytes { cache.suspend($0) } }
-    defer { for mutation in mutations { mutation.key.withUnsafeBytes { cache.resume($0) } } }
-    let outcome = try engine.submit(mutations, wantsPrevious: wantsPrevious)
+    let outcome: BatchOutcome
+    do { outcome = try engine.submit(mutations, wantsPrevious: wantsPrevious) } catch {
+      for mutation in mutations { mutation.key.withUnsafeBytes { cache.resume($0) } }
+      throw error
+    }
+    for mutation in mutations { cache.resume(mutation, outcome.sequence) }
     for (mutation, previous) in zip(mutations, outcome.previous) {
       switch mutation {
-      case .put(let key, _, let expiry): note(key.first, previous, stored: true, expires: expiry != 0)
+      case .put(let key, _, let expiry):
+        note(key.first, previous, stored: true, expires: RecordStamp(expiry).expires)
+        if key.first == StructureKeys.registry { structures.note() }
       case .delete(let key): note(key.first, previous, stored: false, expires: false)
       }
     }
@@ -167,7 +176,12 @@ final class Keyspace: Sendable {
     if expires { expiries.note() }
   }
 
-  private func advance(_ sequence: UInt64) {
+  func noteStructures() { lock.withLock { structures.note() } }
+  func beginReaping() -> Bool { lock.withLock { structures.beginPass(lastSubmitted) } }
+  func endReaping() { lock.withLock { structures.endPass() } }
+
+  /// A write has got this sequence.
+  func advance(_ sequence: UInt64) {
     if sequence > submitted.load(ordering: .relaxed) { submitted.store(sequence, ordering: .releasing) }
     writes.store(writes.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
   }
@@ -209,7 +223,7 @@ final class Keyspace: Sendable {
     var position = ScanPosition.start
     while position != .end {
       let page = try engine.scan(from: position, prefix: database.map { UInt8($0) }, count: 1024)
-      let doomed = page.keys.filter { key, _ in database.map { key.first == UInt8($0) } ?? true }
+      let doomed = page.keys.filter { key, _ in key.first.map { databases.contains(Int($0)) } ?? false }
       let mutations = doomed.map { Mutation.delete(key: $0.key) }
       if !mutations.isEmpty { _ = try whenThereIsRoom { () throws(EngineError) in try submit(mutations) } }
       position = page.next
@@ -254,9 +268,9 @@ final class Keyspace: Sendable {
       let page = try engine.scan(from: position, prefix: nil, count: 512)
       let now = expiryClock()
       var sees = false
-      for (key, expiry) in page.keys where expiry != 0 {
+      for (key, stamp) in page.keys where RecordStamp(stamp).expires {
         sees = true
-        guard expiry <= now else { continue }
+        guard RecordStamp(stamp).expiry <= now else { continue }
         do throws(EngineError) { try expire(key, now) } catch {
           // The next turn looks at this page again, when there may be room.
           guard error.kind == .noRoom else { throw error }
@@ -290,7 +304,7 @@ final class Keyspace: Sendable {
     // Read again under the lock: the key may have been written since the scan saw it.
     let outcome = try engine.peek(key.span.bytes, onlyIfCached: true)
     if outcome == .notCached { return false }
-    guard case .found(let expiry, _) = outcome, expiry != 0, expiry <= now else { return true }
+    guard case .found(let stamp, _) = outcome, RecordStamp(stamp).expires, RecordStamp(stamp).expiry <= now else { return true }
     _ = try key.span.bytes.withUnsafeBytes { (key) throws(EngineError) in try delete(key) }
     expiredKeys.add(1, ordering: .relaxed)
     return true

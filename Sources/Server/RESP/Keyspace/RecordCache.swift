@@ -11,6 +11,8 @@ import struct NIOConcurrencyHelpers.NIOLock
 final class RecordCache: Sendable {
   /// Records whose key and value are longer together are not kept.
   static let maxRecordBytes = 1024
+  /// As ``maxRecordBytes`` for parts of structures, which are read and written again and again.
+  static let maxPartBytes = 4352
   private static let stripes = 64
   private static let ways = 4
 
@@ -84,7 +86,7 @@ final class RecordCache: Sendable {
     func store(_ hash: UInt64, _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer?, expiry: UInt64, sequence: UInt64) {
       let valueBytes = value?.count ?? 0
       let size = MemoryLayout<Record>.stride + key.count + valueBytes
-      guard key.count + valueBytes <= RecordCache.maxRecordBytes, size <= maxBytes else { return }
+      guard key.count + valueBytes <= RecordCache.limit(key), size <= maxBytes else { return }
       let home = home(hash)
       let free = (home..<(home + RecordCache.ways)).first { entries[$0].record == nil }
       let index = free ?? home + Int(truncatingIfNeeded: version) & (RecordCache.ways - 1)
@@ -141,6 +143,9 @@ final class RecordCache: Sendable {
     shards = bytes == 0 ? [] : (0..<Self.stripes).map { _ in Stripe(count: places, maxBytes: stripeBytes) }
     unowned = shards.map { Unmanaged.passUnretained($0) }
   }
+
+  /// Bytes of key and value beyond which a record of this key is not kept.
+  static func limit(_ key: UnsafeRawBufferPointer) -> Int { key.first == StructureKeys.parts ? maxPartBytes : maxRecordBytes }
 
   static func hash(_ key: UnsafeRawBufferPointer) -> UInt64 { xxh64(key.bytes, seed: 0x5EED) }
 
@@ -225,6 +230,23 @@ final class RecordCache: Sendable {
     withStripe(Self.hash(key)) { stripe in
       stripe.writing -= 1
       stripe.version &+= 1
+    }
+  }
+
+  /// Ends what ``suspend(_:)`` began, when a change has been made with this sequence, and keeps what it left. Writers are serialized, so nothing
+  /// newer is there; of several changes of one key the last comes last.
+  func resume(_ mutation: Mutation, _ sequence: UInt64) {
+    guard isOn else { return }
+    mutation.key.withUnsafeBytes { key in
+      let hash = Self.hash(key)
+      withStripe(hash) { stripe in
+        stripe.writing -= 1
+        stripe.version &+= 1
+        if let index = stripe.find(hash, key) { stripe.drop(index) }
+        // Strings come back when they are read; parts of structures are the next write's business too.
+        guard case .put(_, let value, let stamp) = mutation, key.first == StructureKeys.parts || !RecordStamp(stamp).isString else { return }
+        value.withUnsafeBytes { stripe.store(hash, key, $0, expiry: stamp, sequence: sequence) }
+      }
     }
   }
 

@@ -1,4 +1,4 @@
-import Synchronization
+import StrataJobs
 
 /// Numbers for places in a scan, as clients want them.
 ///
@@ -20,7 +20,7 @@ final class ScanCursors: Sendable {
     var serial: UInt64 = 0
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   /// The number of a place; 0 for the end.
   func number(_ position: ScanPosition) -> UInt64 {

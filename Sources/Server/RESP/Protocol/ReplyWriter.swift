@@ -137,6 +137,11 @@ struct ReplyWriter {
   mutating func integer(_ value: Int64) { line(UInt8(ascii: ":"), value) }
   mutating func integer(_ value: Int) { line(UInt8(ascii: ":"), Int64(value)) }
 
+  /// In RESP2 1 or 0.
+  mutating func boolean(_ value: Bool) {
+    if resp3 { value ? raw("#t\r\n") : raw("#f\r\n") } else { integer(value ? 1 : 0) }
+  }
+
   mutating func null() { resp3 ? raw("_\r\n") : raw("$-1\r\n") }
   mutating func nullArray() { resp3 ? raw("_\r\n") : raw("*-1\r\n") }
   mutating func array(_ count: Int) { line(UInt8(ascii: "*"), Int64(count)) }

@@ -34,6 +34,7 @@ final class ReplaceableEngine: KeyValueEngine {
     try engine.submit(mutations, wantsPrevious: wantsPrevious)
   }
   func removeAll(_ prefixes: ClosedRange<UInt8>) throws(EngineError) -> UInt64? { try engine.removeAll(prefixes) }
+  func removeAll(startingWith prefix: RawSpan) throws(EngineError) -> UInt64? { try engine.removeAll(startingWith: prefix) }
 
   /// Clients' writes go through the group's log, which has bounds of its own.
   var hasRoom: Bool { true }

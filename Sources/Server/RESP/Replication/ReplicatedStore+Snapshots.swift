@@ -88,7 +88,8 @@ extension ReplicatedStore {
       try old.close()
       try directory.makeLive(from: id)
       let tree = try Self.open(directory.live, options, fileSystem)
-      _ = engine.replace(by: LSMEngine(tree))
+      // With the lock held, so that what is found under it is true of the store that is then written to.
+      _ = keyspace.lock.withLock { engine.replace(by: LSMEngine(tree)) }
       keyspace.reload()
       time.advance(to: snapshot.time)
       state.withLock { state in

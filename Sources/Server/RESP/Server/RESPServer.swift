@@ -2,7 +2,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
-import Synchronization
+import StrataJobs
 
 #if canImport(Glibc)
   import Glibc
@@ -151,7 +151,7 @@ public final class RESPServer: Sendable {
 
   /// What connections are given once the engine is open.
   private final class StateBox: Sendable {
-    let state = Mutex<ServerState?>(nil)
+    let state = Monitor<ServerState?>(nil)
   }
 
   private static func bootstrap(_ box: StateBox, _ group: MultiThreadedEventLoopGroup, _ tls: NIOSSLContext?) -> ServerBootstrap {

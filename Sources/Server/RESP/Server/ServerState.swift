@@ -1,6 +1,7 @@
 import Logging
 import NIOCore
 import NIOPosix
+import StrataJobs
 import Synchronization
 
 /// What all connections of one server share. Everything in it may be used from any thread.
@@ -29,8 +30,8 @@ final class ServerState: Sendable {
   let boundPort = Atomic<Int>(0)
   let merging = Atomic<Bool>(false)
   let saving = Atomic<Bool>(false)
-  private let settings: Mutex<Settings>
-  private let shutdownRequest = Mutex<(@Sendable () -> Void)?>(nil)
+  private let settings: Monitor<Settings>
+  private let shutdownRequest = Monitor<(@Sendable () -> Void)?>(nil)
 
   init(options: ServerOptions, keyspace: Keyspace, replication: Replication? = nil, pool: NIOThreadPool, group: any EventLoopGroup, logger: Logger) {
     self.options = options
@@ -45,7 +46,7 @@ final class ServerState: Sendable {
     self.loops = loops
     startedAt = Clocks.unixMilliseconds()
     runID = (0..<5).map { _ in Self.hex(UInt32.random(in: .min ... .max)) }.joined()
-    settings = Mutex(
+    settings = Monitor(
       Settings(password: options.password, maxClients: options.maxClients, idleTimeoutSeconds: options.idleTimeoutSeconds))
   }
 
@@ -97,7 +98,7 @@ final class ClientRecord: Sendable {
   let outputBytes = Atomic<Int>(0)
   let isMonitor = Atomic<Bool>(false)
   let noEvict = Atomic<Bool>(false)
-  let names = Mutex(Names())
+  let names = Monitor(Names())
   /// Set once by the handler; gives the handler's loop something to close gracefully.
   let handler: NIOLoopBound<ClientHandler>
 
@@ -134,7 +135,7 @@ final class ClientRegistry: Sendable {
     var nextID: UInt64 = 1
   }
 
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   var count: Int { state.withLock { $0.clients.count } }
   var all: [ClientRecord] { state.withLock { Array($0.clients.values) }.sorted { $0.id < $1.id } }

@@ -1,3 +1,4 @@
+import StrataJobs
 import Synchronization
 
 /// The last commands that took long, and the last slow events per kind; both bounded.
@@ -22,7 +23,7 @@ final class SlowLog: Sendable {
   /// Microseconds from which a command is kept; negative for none. Read on every command.
   let threshold: Atomic<Int>
   let capacity: Atomic<Int>
-  private let state = Mutex(State())
+  private let state = Monitor(State())
 
   init(threshold: Int, capacity: Int) {
     self.threshold = Atomic(threshold)
@@ -75,7 +76,7 @@ final class LatencyLog: Sendable {
 
   /// Milliseconds; 0 for off.
   let threshold: Atomic<Int>
-  private let series = Mutex<[String: Series]>([:])
+  private let series = Monitor<[String: Series]>([:])
 
   init(threshold: Int) { self.threshold = Atomic(threshold) }
 

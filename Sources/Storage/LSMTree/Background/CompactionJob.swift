@@ -1,5 +1,6 @@
 import StrataJobs
 import StrataSSTable
+import Synchronization
 
 /// What a compaction is to do.
 struct Compaction: Sendable {
@@ -20,13 +21,25 @@ struct Compaction: Sendable {
 }
 
 /// Merges tables of a keyspace into tables of one level: one edit adds the outputs and removes the inputs, so that a crash leaves either.
+///
+/// A large one is cut into parts by keys. Where threads run jobs, each part but the first has a thread of its own; where the caller steps them, the
+/// parts take turns.
 /// Safe to share between threads because a job is stepped by one runner at a time.
 final class CompactionJob: LSMJob, @unchecked Sendable {
   let lane = Scheduler.Lane.compaction
   private let core: LSMCore
   private let plan: Compaction
-  private var merge: TableMerge?
+  private var parts: [CompactionPart] = []
+  /// Threads that merge all parts but the first.
+  private var helpers: [Worker] = []
+  /// Tells the helpers that there is no use in going on, or the runner that a helper's part has failed.
+  private let isOver = Atomic<Bool>(false)
+  /// The part whose turn it is, where there are no helpers.
+  private var turn = 0
+  private var hasBegun = false
   private let began = MonotonicClock.now()
+
+  private static let stepBytes = 256 << 10
 
   init(_ core: LSMCore, _ plan: Compaction) {
     self.core = core
@@ -37,20 +50,22 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
     do throws(LSMError) {
       return try step(budget)
     } catch {
-      abandonMerge()
+      abandonParts()
       core.compactionFailed(error, plan)
       return .failed(isNoSpace: error.isNoSpace)
     }
   }
 
   func abandon() {
-    abandonMerge()
+    abandonParts()
     core.endCompaction(plan)
   }
 
-  private func abandonMerge() {
-    merge?.abandon()
-    merge = nil
+  private func abandonParts() {
+    joinHelpers(isOver: true)
+    for part in parts where !part.isDone { part.abandon() }
+    core.discard(parts.flatMap(\.outputs))
+    parts = []
   }
 
   private func step(_ budget: Int) throws(LSMError) -> LSMJobStep {
@@ -58,40 +73,98 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
       try install([], moves: plan.kind == .move)
       return .done
     }
-    if merge == nil {
-      merge = try begin()
+    if !hasBegun {
+      hasBegun = true
+      parts = try begin()
+      startHelpers()
       return .progress(bytes: 0)
     }
-    var outputs: [TableMetadata] = []
-    do throws(TableError) {
-      if case .progress(let bytes)? = try merge?.step(budget: budget) { return .progress(bytes: bytes) }
-      outputs = try merge?.finish() ?? []
-    } catch { throw LSMError(error) }
+    if let bytes = mergeOn(budget) { return .progress(bytes: bytes) }
+    joinHelpers(isOver: false)
+    if let failure = parts.lazy.compactMap(\.failure).first { throw LSMError(failure) }
+    // Helpers that ended without are those of a store that is being closed: the runner is about to abandon this job.
+    guard parts.allSatisfy(\.isDone) else { return .progress(bytes: 0) }
+    let outputs = parts.flatMap(\.outputs)
     let took = MonotonicClock.now() &- began
     core.latencies.compaction.record(took)
-    if let merge { core.counters.add(FinishedMerge(merge.report, outputs, level: plan.outputLevel, isFlush: false, nanoseconds: took)) }
-    merge = nil
-    do throws(LSMError) { try install(outputs, moves: false) } catch {
-      core.discard(outputs)
-      throw error
-    }
+    core.counters.add(FinishedMerge(parts.map(\.report), outputs, level: plan.outputLevel, isFlush: false, nanoseconds: took))
+    try install(outputs, moves: false)
+    parts = []
     return .done
   }
 
-  private func begin() throws(LSMError) -> TableMerge {
+  // MARK: Merging
+
+  /// Merges a little of what this runner has to; `nil` where nothing of that is left or a part has failed.
+  private func mergeOn(_ budget: Int) -> Int? {
+    if isOver.load(ordering: .acquiring) { return nil }
+    if !helpers.isEmpty { return parts[0].hasEnded ? nil : merge(parts[0], budget) }
+    for _ in parts.indices {
+      turn = (turn + 1) % parts.count
+      if !parts[turn].hasEnded { return merge(parts[turn], budget) }
+    }
+    return nil
+  }
+
+  private func merge(_ part: CompactionPart, _ budget: Int) -> Int {
+    let bytes = part.step(budget)
+    if part.failure != nil { isOver.store(true, ordering: .releasing) }
+    return bytes
+  }
+
+  private func startHelpers() {
+    guard !core.scheduler.isManual else { return }
+    let scheduler = core.scheduler
+    helpers = parts.dropFirst().enumerated().map { index, part in
+      Worker(name: "lsm-part-\(index + 1)") { [self] in
+        while !part.hasEnded, !isOver.load(ordering: .acquiring), !scheduler.isStopping { scheduler.pay(for: merge(part, Self.stepBytes)) }
+      }
+    }
+  }
+
+  private func joinHelpers(isOver over: Bool) {
+    if over { isOver.store(true, ordering: .releasing) }
+    for helper in helpers { helper.join() }
+    helpers = []
+  }
+
+  private func begin() throws(LSMError) -> [CompactionPart] {
     let base = plan.keyspace.version.levels.tables
     let inputs = Set(plan.inputs.map(\.metadata.fileID))
     var others = base.map(\.metadata)
     others.removeAll { inputs.contains($0.fileID) }
-    var output = core.output(plan.keyspace, level: UInt8(plan.outputLevel))
-    output.grandparents = others.filter { Int($0.level) == plan.outputLevel + 1 }.sorted { $0.smallest < $1.smallest }
+    // One for all parts, made after the inputs are fixed.
+    let policy = core.garbagePolicy(plan.keyspace, others: others)
+    let ranges = RangeTombstones(plan.inputs.flatMap { $0.reader.rangeTombstones.deletions })
+    let grandparents = others.filter { Int($0.level) == plan.outputLevel + 1 }.sorted { $0.smallest < $1.smallest }
     do throws(TableError) {
-      return try TableMerge(
-        plan.inputs.map { $0.reader.cursor(fillCache: false) },
-        ranges: RangeTombstones(plan.inputs.flatMap { $0.reader.rangeTombstones.deletions }), to: output,
-        core.garbagePolicy(plan.keyspace, others: others), on: core.fileSystem)
+      // Tables of level 0 are runs: one of several tables would count as several.
+      let most = plan.outputLevel > 0 ? core.options.maxSubCompactions : 1
+      let cuts = try CompactionCuts.keys(plan.inputs, parts: most, leastBytes: plan.keyspace.options.targetTableBytes)
+      var parts: [CompactionPart] = []
+      for index in 0...cuts.count {
+        let bounds = KeyBounds(from: index == 0 ? nil : cuts[index - 1], to: index == cuts.count ? nil : cuts[index])
+        parts.append(CompactionPart(try merge(bounds, ranges, grandparents, policy)))
+      }
+      return parts
     } catch { throw LSMError(error) }
   }
+
+  private func merge(
+    _ bounds: KeyBounds, _ ranges: RangeTombstones, _ grandparents: [TableMetadata], _ policy: GarbagePolicy
+  ) throws(TableError) -> TableMerge {
+    var output = core.output(plan.keyspace, level: UInt8(plan.outputLevel))
+    output.grandparents = grandparents.filter { Levels.overlaps($0, bounds) }
+    var cursors: [Cursor] = plan.inputs.filter { Levels.overlaps($0.metadata, bounds) }.map { $0.reader.cursor(fillCache: false) }
+    var ranges = ranges
+    if bounds.from != nil || bounds.to != nil {
+      cursors = [BoundedCursor(MergingCursor(cursors), from: bounds.from, to: bounds.to)]
+      ranges = ranges.clipped(from: bounds.from, to: bounds.to)
+    }
+    return try TableMerge(cursors, ranges: ranges, to: output, policy, on: core.fileSystem)
+  }
+
+  // MARK: The end
 
   private func install(_ outputs: [TableMetadata], moves: Bool) throws(LSMError) {
     var handles: [TableHandle] = []

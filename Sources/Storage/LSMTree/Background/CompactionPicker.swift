@@ -5,19 +5,36 @@ struct CompactionPicker {
   let keyspace: Keyspace
   let levels: Levels
   private let strategy: any CompactionStrategy
-  let held: Set<UInt64>
+  let circumstances: Circumstances
 
-  /// - Parameter held: tables that no plan may touch: inputs of compactions under way, and damaged ones.
-  init(_ keyspace: Keyspace, _ levels: Levels, _ options: LSMOptions, _ held: Set<UInt64>) {
+  /// What is to be known beside the shape.
+  struct Circumstances {
+    /// Tables that no plan may touch: inputs of compactions under way, and damaged ones.
+    var held: Set<UInt64> = []
+    /// Tables whose deletions have cost readers too much.
+    var stumbledOver: Set<UInt64> = []
+    /// Changes up to this sequence are needed by no snapshot and no history.
+    var droppableThrough = UInt64.max
+  }
+
+  /// Why a table that readers stumble over is compacted.
+  static let reads = "reads"
+
+  init(_ keyspace: Keyspace, _ levels: Levels, _ options: LSMOptions, _ circumstances: Circumstances) {
     self.keyspace = keyspace
     self.levels = levels
-    self.held = held
+    self.circumstances = circumstances
     strategy = keyspace.options.strategy(levelZeroTrigger: options.levelZeroTrigger)
   }
 
   func pick() -> Compaction? {
     if let expired { return expired }
-    guard let plan = strategy.plan(levels.shape, busy: held) else { return nil }
+    guard let plan = strategy.plan(levels.shape, busy: circumstances.held) else { return stumbledOver }
+    return compaction(plan, reason: plan.reason.rawValue)
+  }
+
+  /// A plan with the tables it means.
+  func compaction(_ plan: CompactionPlan, reason: String) -> Compaction {
     let chosen = plan.inputIDs
     let kind: Compaction.Kind =
       switch plan.kind {
@@ -27,7 +44,7 @@ struct CompactionPicker {
       }
     return Compaction(
       keyspace: keyspace, kind: kind, inputs: newestFirst(levels).filter { chosen.contains($0.metadata.fileID) }, outputLevel: plan.outputLevel,
-      reason: plan.reason.rawValue)
+      reason: reason)
   }
 }
 
@@ -37,7 +54,7 @@ extension CompactionPicker {
     let expired = keyspace.expiredThrough.load(ordering: .acquiring)
     guard expired > 0 else { return nil }
     let inputs = newestFirst(levels).filter { table in
-      table.metadata.maxSequence <= expired && !held.contains(table.metadata.fileID)
+      table.metadata.maxSequence <= expired && !circumstances.held.contains(table.metadata.fileID)
         && (keyspace.options.isPurgeable == nil || table.metadata.deletionCount + table.metadata.rangeDeletionCount == 0)
     }
     if inputs.isEmpty { return nil }

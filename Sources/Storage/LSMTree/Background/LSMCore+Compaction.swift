@@ -10,8 +10,9 @@ extension LSMCore {
       let asked = work.withLock { $0.asked[keyspace.id] }
       guard asked != nil || options.compactsAutomatically else { continue }
       let levels = keyspace.version.levels
-      let held = work.withLock { $0.busy.union($0.quarantined) }
-      let plan = asked.map { fullPlan(keyspace, levels, $0, held) } ?? CompactionPicker(keyspace, levels, options, held).pick()
+      let circumstances = circumstances()
+      let plan =
+        asked.map { fullPlan(keyspace, levels, $0, circumstances.held) } ?? CompactionPicker(keyspace, levels, options, circumstances).pick()
       guard let plan, claim(plan, madeFor: levels) else { continue }
       return CompactionJob(self, plan)
     }
@@ -37,6 +38,7 @@ extension LSMCore {
     work.withLock { work in
       let ids = Set(plan.inputs.map(\.metadata.fileID))
       work.busy.subtract(ids)
+      work.stumbledOver.subtract(ids)
       work.running.removeAll { $0.inputs == ids }
       if plan.reason == Self.askedFor { work.asked[plan.keyspace.id] = nil }
     }
@@ -69,7 +71,7 @@ extension LSMCore {
       inputs = wider
     }
     let isDamaged = inputs.contains { held.contains($0.metadata.fileID) }
-    if isDamaged { work.withLock { $0.askedFailures[keyspace.id] = .incompatible("a damaged table is in the way; see the events") } }
+    if isDamaged { work.withLock { $0.askedFailures[keyspace.id] = .incompatible("a damaged table is in the way; `verify` names it") } }
     guard !inputs.isEmpty, !isDamaged else {
       work.withLock { $0.asked[keyspace.id] = nil }
       scheduler.announceProgress()

@@ -7,7 +7,7 @@ extension LSMCore {
   /// The most urgent job of a lane: flushes before cleaning up.
   func nextJob(_ lane: Scheduler.Lane) -> (any LSMJob)? {
     switch lane {
-    case .flush: nextFlush() ?? nextTimeMark() ?? nextCleanup()
+    case .flush: nextFlush() ?? nextTimeMark() ?? nextQuarantine() ?? nextCleanup()
     case .compaction: nextCompaction()
     }
   }
@@ -138,6 +138,10 @@ struct WorkState {
   var busy: Set<UInt64> = []
   /// Damaged tables, which no compaction reads.
   var quarantined: Set<UInt64> = []
+  /// Tables whose mark, or the end of it, the manifest does not have yet.
+  var unsettledMarks: Set<UInt64> = []
+  /// Tables whose deletions have cost readers too much.
+  var stumbledOver: Set<UInt64> = []
   /// Compactions under way.
   var running: [RunningCompaction] = []
   /// Full compactions that somebody waits for, by keyspace, and why the last one failed.

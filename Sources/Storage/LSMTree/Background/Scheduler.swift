@@ -176,7 +176,8 @@ final class Scheduler: Sendable {
   /// After a full disk nothing is tried for a while.
   private func rest() { state.withLock { $0.quietUntil = MonotonicClock.now() &+ 500_000_000 } }
 
-  private func pay(for bytes: Int) {
+  /// Lets the time pass that `bytes` cost under the limit of the options.
+  func pay(for bytes: Int) {
     guard let rate = bytesPerSecond, rate > 0, bytes > 0 else { return }
     let pause = state.withLock { state in
       let now = MonotonicClock.now()

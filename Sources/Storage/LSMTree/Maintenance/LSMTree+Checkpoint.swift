@@ -17,6 +17,7 @@ extension LSMCore {
       do throws(WALError) { try log.sync() } catch { throw LSMError(error) }
       // Without flushes the manifest stands still, without the cleaner no table and no segment of the log goes.
       try scheduler.whileQuiet { () throws(LSMError) in
+        try settleMarks()
         do throws(DiskError) {
           try fileSystem.makeDirectories(target)
           guard try fileSystem.list(target).isEmpty else { throw .exists(target) }

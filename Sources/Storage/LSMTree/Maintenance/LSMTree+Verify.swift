@@ -14,6 +14,8 @@ public struct LSMVerifyReport: Sendable {
   public var records: UInt64 = 0
   /// What is not as it was written, by file or place.
   public var damage: [String] = []
+  /// Tables marked as damaged when it ended, by number; see ``LSMStatistics/quarantinedTables``.
+  public var quarantined: [UInt64] = []
 
   /// Nothing looked at yet.
   public init() {}
@@ -21,7 +23,8 @@ public struct LSMVerifyReport: Sendable {
 
 extension LSMTree {
   /// Reads every table and the log from end to end, past the cache, every checksum, the order of all entries and their counts checked; damage is
-  /// reported, not thrown.
+  /// reported, not thrown. A damaged table is marked as such; a marked one that is sound, as its file was restored and the store opened again, no
+  /// longer is.
   /// - Parameter bytesPerSecond: how fast tables are read, to leave the device to others; as fast as it goes where `nil`.
   /// - Throws: `.closed`.
   public func verify(bytesPerSecond: Int? = nil) throws(LSMError) -> LSMVerifyReport {
@@ -30,7 +33,8 @@ extension LSMTree {
     for keyspace in core.allKeyspaces {
       // Held, so that no table goes while it is read.
       let version = keyspace.version
-      for table in version.levels.tables { core.verify(table, bytesPerSecond, &report) }
+      for table in version.levels.tables { core.verify(table, keyspace, bytesPerSecond, &report) }
+      report.quarantined += core.quarantined(in: version.levels)
     }
     do {
       let reader = try core.log.replay(after: 0)
@@ -52,7 +56,7 @@ extension LSMTree {
 }
 
 extension LSMCore {
-  fileprivate func verify(_ table: TableHandle, _ bytesPerSecond: Int?, _ report: inout LSMVerifyReport) {
+  fileprivate func verify(_ table: TableHandle, _ keyspace: Keyspace, _ bytesPerSecond: Int?, _ report: inout LSMVerifyReport) {
     report.tables += 1
     let pause = Monitor(())
     do throws(TableError) {
@@ -62,6 +66,7 @@ extension LSMCore {
       }
       report.entries += found.entries
       report.damage += found.damage.map(\.description)
+      judge(table, keyspace, found)
     } catch { report.damage.append("\(error)") }
   }
 }

@@ -59,7 +59,6 @@ final class Scrubber: Sendable {
       return
     }
     core.counters.scrubbed(found)
-    // A filter that is damaged costs reads their speed and nothing else: the table is rewritten like any other.
-    for damage in found.damage where damage != table.reader.filterDamage { core.quarantine(table, keyspace, damage) }
+    core.judge(table, keyspace, found)
   }
 }

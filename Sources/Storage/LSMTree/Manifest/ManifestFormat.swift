@@ -36,6 +36,7 @@ enum ManifestFormat {
     static let nextKeyspace: UInt16 = 0x8009
     static let quarantine: UInt16 = 0x000A
     static let timeMark: UInt16 = 0x800B
+    static let absolve: UInt16 = 0x000C
   }
 
   static func header(_ number: UInt64, _ store: StoreID) -> [UInt8] {
@@ -106,6 +107,7 @@ enum ManifestFormat {
       }
     }
     for id in edit.quarantined { number(Tag.quarantine, id, &payload) }
+    for id in edit.absolved { number(Tag.absolve, id, &payload) }
     number(Tag.nextFile, edit.nextFile, &payload)
     number(Tag.lastSequence, edit.lastSequence, &payload)
     number(Tag.historyFloor, edit.historyFloor, &payload)
@@ -157,6 +159,7 @@ enum ManifestFormat {
       case Tag.flushedLog: edit.flushedLogs.append((try field.readUInt32(), try field.readUInt64()))
       case Tag.timeMark: edit.timeMarks.append(TimeMark(sequence: try field.readUInt64(), time: try field.readUInt64()))
       case Tag.quarantine: edit.quarantined.append(try field.readUInt64())
+      case Tag.absolve: edit.absolved.append(try field.readUInt64())
       case Tag.nextFile: edit.nextFile = try field.readUInt64()
       case Tag.lastSequence: edit.lastSequence = try field.readUInt64()
       case Tag.historyFloor: edit.historyFloor = try field.readUInt64()

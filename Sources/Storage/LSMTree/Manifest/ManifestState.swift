@@ -67,6 +67,8 @@ struct ManifestEdit: Sendable {
   var flushedLogs: [(keyspace: UInt32, log: UInt64)] = []
   /// Tables found damaged, which no compaction reads.
   var quarantined: [UInt64] = []
+  /// Tables that were found damaged and are sound again.
+  var absolved: [UInt64] = []
   var timeMarks: [TimeMark] = []
   var nextFile: UInt64?
   var lastSequence: UInt64?
@@ -105,7 +107,8 @@ struct ManifestState: Sendable {
       guard keyspaces[removal.keyspace]?.tables.removeValue(forKey: removal.fileID) != nil else {
         return "table \(removal.fileID) is removed and was not there"
       }
-      quarantined.remove(removal.fileID)
+      // A table that goes to another level is removed and added, and as damaged as before.
+      if !edit.added.contains(where: { $0.table.fileID == removal.fileID }) { quarantined.remove(removal.fileID) }
     }
     for (keyspace, table) in edit.added {
       guard keyspaces[keyspace]?.tables.updateValue(table, forKey: table.fileID) == .some(nil) else {
@@ -114,13 +117,16 @@ struct ManifestState: Sendable {
       if table.fileID >= nextFile { nextFile = table.fileID &+ 1 }
     }
     for id in edit.dropped {
-      guard keyspaces.removeValue(forKey: id) != nil else { return "keyspace \(id) is dropped and was not there" }
+      guard let gone = keyspaces.removeValue(forKey: id) else { return "keyspace \(id) is dropped and was not there" }
+      quarantined.subtract(gone.tables.keys)
     }
     for (keyspace, log) in edit.flushedLogs {
       guard let present = keyspaces[keyspace]?.flushedLog else { return "keyspace \(keyspace) is not there" }
       keyspaces[keyspace]?.flushedLog = max(present, log)
     }
-    quarantined.formUnion(edit.quarantined)
+    // One that went before its mark came needs none.
+    for id in edit.quarantined where keyspaces.values.contains(where: { $0.tables[id] != nil }) { quarantined.insert(id) }
+    quarantined.subtract(edit.absolved)
     let timesToLive = edit.timeMarks.isEmpty ? [] : keyspaces.values.map(\.record.timeToLive).filter { $0 > 0 }
     for mark in edit.timeMarks where !timeMarks.add(mark, timesToLive: timesToLive) {
       return "the time mark \(mark.sequence) is not later than the one before"

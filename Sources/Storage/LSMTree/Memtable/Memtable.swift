@@ -1,3 +1,4 @@
+import CStrataMemory
 import StrataBytes
 import StrataFilters
 import StrataJobs
@@ -189,7 +190,11 @@ final class MemtableCursor: Cursor {
 
   override func first() throws(TableError) { stand(list.next(Skiplist.origin)) }
   override func last() throws(TableError) { stand(list.last()) }
-  override func next() throws(TableError) { stand(list.next(link)) }
+  override func next() throws(TableError) {
+    stand(list.next(link))
+    // Nodes lie in the order they were written in: the one after this is asked for while this one is being used.
+    if isValid { strata_prefetch_range(list.node(list.next(link)), 192) }
+  }
   override func previous() throws(TableError) { stand(list.previous(link)) }
 
   override func seek(_ key: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) {

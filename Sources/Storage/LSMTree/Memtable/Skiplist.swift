@@ -1,3 +1,4 @@
+import CStrataMemory
 import StrataBytes
 import StrataSSTable
 import Synchronization
@@ -141,18 +142,25 @@ struct Skiplist: @unchecked Sendable {
   func bracket(_ target: Target) -> (before: Link, after: Link) {
     let head = head(of: target.key)
     var before = Self.origin
-    var level = Self.maxHeight - 1
     var bound: Link = 0
+    var level = Self.maxHeight
+    while level > 0 {
+      level &-= 1
+      bound = descend(&before, level, bound, target, head)
+    }
+    return (before, bound)
+  }
+
+  /// Takes `before` to the last node of a level that precedes the target, and returns the one after it. `bound` is what was found too far a level
+  /// above, and is not compared again. Where the search goes on if the next node is too far is asked for before that node is waited for.
+  @inline(__always)
+  private func descend(_ before: inout Link, _ level: Int, _ bound: Link, _ target: Target, _ head: UInt64) -> Link {
     while true {
       let after = next(before, level)
-      // A node that was found too far a level above need not be compared again.
-      if after != bound, after != 0, precedes(after, target, head) {
-        before = after
-        continue
-      }
-      if level == 0 { return (before, after) }
-      bound = after
-      level &-= 1
+      guard after != bound, after != 0 else { return after }
+      if level > 0 { strata_prefetch(node(next(before, level &- 1))) }
+      guard precedes(after, target, head) else { return after }
+      before = after
     }
   }
 
@@ -300,11 +308,13 @@ struct Skiplist: @unchecked Sendable {
       level = Self.maxHeight
       splice.isFilled = true
     }
-    var start = level == Self.maxHeight ? Self.origin : splice.before[level]
+    var (before, bound): (Link, Link) = level == Self.maxHeight ? (Self.origin, 0) : (splice.before[level], splice.after[level])
     while level > 0 {
       level -= 1
-      (splice.before[level], splice.after[level]) = step(from: start, level, target, head)
-      start = splice.before[level]
+      let after = descend(&before, level, bound, target, head)
+      splice.before[level] = before
+      splice.after[level] = after
+      bound = after
     }
   }
 }

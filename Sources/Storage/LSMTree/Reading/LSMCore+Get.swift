@@ -3,6 +3,24 @@ import StrataFilters
 import StrataSSTable
 
 extension LSMCore {
+  /// ``LSMTree/withValue(of:in:at:_:)`` of a keyspace.
+  @inline(__always)
+  func withValue<Result>(
+    of key: RawSpan, _ keyspace: Keyspace, _ snapshot: Snapshot?, _ body: (RawSpan) -> Result
+  ) throws(LSMError) -> Result? {
+    try checkReadable(keyspace, snapshot)
+    return try withValue(key.pointer, keyspace, at: snapshot?.version) { body($0.bytes) }
+  }
+
+  /// ``LSMTree/read(_:in:at:onlyIfCached:_:)`` of a keyspace.
+  @inline(__always)
+  func read(
+    _ key: RawSpan, _ keyspace: Keyspace, _ snapshot: Snapshot?, _ onlyIfCached: Bool, _ body: (RawSpan) -> Void
+  ) throws(LSMError) -> ReadAnswer {
+    try checkReadable(keyspace, snapshot)
+    return try read(key.pointer, keyspace, at: snapshot?.version, onlyIfCached: onlyIfCached) { body($0.bytes) }
+  }
+
   /// Calls `body` with the newest value of `key` at or below `sequence`, if the key has one.
   ///
   /// Allocates nothing and counts no references while the blocks it needs are cached and no merge operands turn up.
@@ -23,7 +41,31 @@ extension LSMCore {
     var failure: LSMError?
     version._withUnsafeGuaranteedRef { version in failure = search(version, key, visible, keyspace, &lookup) }
     if let failure { throw failure }
-    if lookup.operands.isEmpty {
+    return try answer(&lookup, key, keyspace, body)
+  }
+
+  /// As ``withValue(_:_:at:_:)``, of a key whose newest changes may lie in a batch.
+  func withValue<Result>(
+    _ key: UnsafeRawBufferPointer, _ keyspace: Keyspace, under layer: BatchLayer?, at sequence: UInt64,
+    _ body: (UnsafeRawBufferPointer) -> Result
+  ) throws(LSMError) -> Result? {
+    let slot = epochs.enter()
+    defer { epochs.leave(slot) }
+    var lookup = PointLookup()
+    var failure: LSMError?
+    if layer?.search(key, &lookup) != true {
+      keyspace.pinned._withUnsafeGuaranteedRef { version in failure = search(version, key, sequence, keyspace, &lookup) }
+    }
+    if let failure { throw failure }
+    return try answer(&lookup, key, keyspace, body)
+  }
+
+  /// Passes on what a search has found.
+  @inline(__always)
+  private func answer<Result>(
+    _ lookup: inout PointLookup, _ key: UnsafeRawBufferPointer, _ keyspace: Keyspace, _ body: (UnsafeRawBufferPointer) -> Result
+  ) throws(LSMError) -> Result? {
+    if !lookup.hasOperands {
       guard case .value = lookup.state, !keyspace.hasExpired(lookup.trailer) else { return nil }
       return body(lookup.value)
     }
@@ -51,7 +93,7 @@ extension LSMCore {
     version._withUnsafeGuaranteedRef { version in failure = search(version, key, visible, keyspace, &lookup) }
     if let failure { throw failure }
     if lookup.state == .notCached { return .notCached }
-    if let newest = lookup.operands.first {
+    if lookup.hasOperands, let newest = lookup.operands.first {
       let merged = try fold(&lookup, key, keyspace)
       merged.withUnsafeBytes { body($0) }
       return .found(version: newest.sequence)
@@ -103,7 +145,7 @@ extension LSMCore {
 
   /// Takes the versions of the target's key from one memtable; `true` where that settles the search.
   @inline(__always)
-  private static func search(_ list: Skiplist, _ target: Skiplist.Target, _ hash: UInt64, _ lookup: inout PointLookup) -> Bool {
+  static func search(_ list: Skiplist, _ target: Skiplist.Target, _ hash: UInt64, _ lookup: inout PointLookup) -> Bool {
     var link = list.version(target, hash: hash)
     while link != 0 {
       if lookup.take(list.trailer(link), list.value(link), pinning: nil) { return true }
@@ -138,9 +180,9 @@ extension LSMCore {
     default: return LSMError(error)
     }
   }
+}
 
-  func quarantine(_ table: TableHandle, _ keyspace: Keyspace, _ error: TableError) {
-    guard work.withLock({ $0.quarantined.insert(table.metadata.fileID).inserted }) else { return }
-    events.send(.quarantined(keyspace: keyspace.name, table: table.metadata.fileID, error: "\(error)"))
-  }
+extension RawSpan {
+  /// The bytes where they lie, for as long as the span is: a closure around a read would count a reference to what it captures.
+  @inline(__always) fileprivate var pointer: UnsafeRawBufferPointer { withUnsafeBytes { $0 } }
 }

@@ -7,6 +7,8 @@ public struct ReadOptions: Sendable, Hashable {
   public var fillCache = true
   /// Hidden entries and deletions passed over in one move before it throws `.incomplete`; `nil` for no limit.
   public var maxSkipped: Int?
+  /// What all keys wanted begin with, where the iterator was made for a prefix: sources without such keys are left out.
+  var prefix: [UInt8]?
 
   public init() {}
 }
@@ -46,21 +48,34 @@ public struct LSMIterator: ~Copyable {
   /// The value where it lies in its source; where the row was put together, in `rowValue`.
   private var borrowed: UnsafeRawBufferPointer?
   private var rowHead: UInt64 = 0
+  /// What a key passed backward is folded from, oldest first. Kept here since locals of these types would be released with every key.
+  private struct Merging {
+    var operands: [[UInt8]] = []
+    var base: [UInt8]?
+    var isEmpty: Bool { operands.isEmpty }
+  }
+
+  private var merging = Merging()
   private var skipped = 0
+  /// Changes that are in no store yet, above what the store holds.
+  private let layer: BatchLayer?
   private let from: RowBuffer
   private let to: RowBuffer
 
   /// After so many entries that do not count, a search is cheaper than going on step by step.
   private static let stepsBeforeSeek = 8
 
-  init(_ core: LSMCore, _ keyspace: Keyspace, _ bounds: KeyBounds, at version: UInt64?, _ options: ReadOptions) {
+  init(
+    _ core: LSMCore, _ keyspace: Keyspace, _ bounds: KeyBounds, at version: UInt64?, _ options: ReadOptions, under layer: BatchLayer? = nil
+  ) {
+    self.layer = layer
     self.core = core
     self.keyspace = keyspace
     self.bounds = bounds
     self.options = options
     follows = version == nil
     expired = keyspace.expiredThrough.load(ordering: .acquiring)
-    (sources, self.version) = core.sources(keyspace, bounds, at: version, options)
+    (sources, self.version) = core.sources(keyspace, bounds, at: version, options, under: layer)
     from = RowBuffer(bounds.from ?? [])
     to = RowBuffer(bounds.to ?? [])
   }
@@ -144,11 +159,11 @@ public struct LSMIterator: ~Copyable {
   }
 
   /// Sees what has been written since, at the same key or, where that is gone, the one after it; what it kept from being freed is let go.
-  /// An iterator made for a snapshot stays at its version.
+  /// An iterator made for a snapshot stays at its version; one of a batch sees what was added to that.
   public mutating func refresh() throws(LSMError) {
     let wasValid = isValid
     expired = keyspace.expiredThrough.load(ordering: .acquiring)
-    (sources, version) = core.sources(keyspace, bounds, at: follows ? nil : version, options)
+    (sources, version) = core.sources(keyspace, bounds, at: follows ? nil : version, options, under: layer)
     begin()
     guard wasValid else { return }
     do throws(TableError) { try sources.cursor.seek(rowKey.bytes, Trailer(word: .max)) } catch { throw sources.error(error, core, keyspace) }
@@ -165,41 +180,46 @@ public struct LSMIterator: ~Copyable {
   /// Stops at the next key that has a value, from the cursor's place on; `passing` over further versions of the row's key.
   private mutating func findForward(passing: Bool) throws(LSMError) {
     place = .on
-    do throws(TableError) {
-      let cursor = sources.cursor
-      var isPassing = passing
-      var steps = 0
-      while cursor.isValid {
-        let entry = cursor.entry
-        if isPassing, entry.head == rowHead, compare(entry.key, rowKey.bytes) == 0 {
-          try count()
-          steps += 1
-          if steps == Self.stepsBeforeSeek { try cursor.seek(rowKey.bytes, Trailer(word: 0)) } else { try cursor.next() }
-          continue
-        }
-        if bounds.to != nil, compare(entry.key, to.bytes) >= 0 { return }
-        if entry.trailer.sequence > version, !sources.isOwn(entry.trailer) {
-          try count()
-          steps += 1
-          if steps >= Self.stepsBeforeSeek {
-            steps = 0
-            rowKey.store(entry.key)
-            try cursor.seek(rowKey.bytes, Trailer.newest(atOrBelow: version))
-            isPassing = false
-          } else {
-            try cursor.next()
-          }
-          continue
-        }
-        steps = 0
-        rowKey.store(entry.key)
-        rowHead = entry.head
-        if try settle(entry) { return }
-        isPassing = true
+    var failure: TableError?
+    sources.unowned._withUnsafeGuaranteedRef { cursor in
+      do throws(TableError) { try findForward(cursor, passing) } catch { failure = error }
+    }
+    if let failure { throw self.failure(failure) }
+  }
+
+  private mutating func findForward(_ cursor: Cursor, _ passing: Bool) throws(TableError) {
+    var isPassing = passing
+    var steps = 0
+    while cursor.isValid {
+      let entry = cursor.entry
+      if isPassing, entry.head == rowHead, compare(entry.key, rowKey.bytes) == 0 {
         try count()
-        try cursor.next()
+        steps += 1
+        if steps == Self.stepsBeforeSeek { try cursor.seek(rowKey.bytes, Trailer(word: 0)) } else { try cursor.next() }
+        continue
       }
-    } catch { throw failure(error) }
+      if bounds.to != nil, compare(entry.key, to.bytes) >= 0 { return }
+      if !sources.isVisible(entry.trailer, at: version) {
+        try count()
+        steps += 1
+        if steps >= Self.stepsBeforeSeek {
+          steps = 0
+          rowKey.store(entry.key)
+          try cursor.seek(rowKey.bytes, Trailer.newest(atOrBelow: sources.visibleEnd(below: entry.trailer, at: version)))
+          isPassing = false
+        } else {
+          try cursor.next()
+        }
+        continue
+      }
+      steps = 0
+      rowKey.store(entry.key)
+      rowHead = entry.head
+      if try settle(entry) { return }
+      isPassing = true
+      try count()
+      try cursor.next()
+    }
   }
 
   /// Makes the row of the newest visible version of a key, on which the cursor stands; `false` where the key has no value.
@@ -224,6 +244,10 @@ public struct LSMIterator: ~Copyable {
     var base: [UInt8]?
     search: while cursor.isValid, cursor.entry.head == rowHead, compare(cursor.entry.key, rowKey.bytes) == 0 {
       guard cursor.entry.trailer.sequence >= covering else { break }
+      guard sources.isVisible(cursor.entry.trailer, at: version) else {
+        try cursor.next()
+        continue
+      }
       switch cursor.entry.trailer.kind {
       case .merge: operands.append([UInt8](cursor.entry.value))
       case .value:
@@ -261,33 +285,37 @@ public struct LSMIterator: ~Copyable {
   /// Stops at the last key before the cursor's place, that included, that has a value. The versions of a key come oldest first.
   private mutating func findBackward() throws(LSMError) {
     place = .before
-    do throws(TableError) {
-      let cursor = sources.cursor
-      while cursor.isValid {
-        if bounds.from != nil, compare(cursor.entry.key, from.bytes) < 0 { return }
-        rowKey.store(cursor.entry.key)
-        rowHead = cursor.entry.head
-        if try settleBackward(cursor) { return }
-        try count()
-      }
-    } catch { throw failure(error) }
+    var failure: TableError?
+    sources.unowned._withUnsafeGuaranteedRef { cursor in
+      do throws(TableError) { try findBackward(cursor) } catch { failure = error }
+    }
+    if let failure { throw self.failure(failure) }
+  }
+
+  private mutating func findBackward(_ cursor: Cursor) throws(TableError) {
+    while cursor.isValid {
+      if bounds.from != nil, compare(cursor.entry.key, from.bytes) < 0 { return }
+      rowKey.store(cursor.entry.key)
+      rowHead = cursor.entry.head
+      if try settleBackward(cursor) { return }
+      try count()
+    }
   }
 
   /// Passes all versions of the row's key and keeps the newest visible one.
   private mutating func settleBackward(_ cursor: Cursor) throws(TableError) -> Bool {
     let covering = sources.hasRanges ? sources.covering(rowKey.bytes, at: version) : 0
-    var operands: [[UInt8]] = []
-    var base: [UInt8]?
+    if !merging.isEmpty { merging = Merging() }
     var newest: EntryKind?
     var sequence: UInt64 = 0
     while cursor.isValid, cursor.entry.head == rowHead, compare(cursor.entry.key, rowKey.bytes) == 0 {
       let trailer = cursor.entry.trailer
-      if (trailer.sequence <= version || sources.isOwn(trailer)), trailer.sequence >= covering {
+      if sources.isVisible(trailer, at: version), trailer.sequence >= covering {
         if trailer.kind == .merge {
-          if newest != .merge { base = newest == .value ? [UInt8](rowValue.bytes) : nil }
-          operands.append([UInt8](cursor.entry.value))
+          if newest != .merge { merging.base = newest == .value ? [UInt8](rowValue.bytes) : nil }
+          merging.operands.append([UInt8](cursor.entry.value))
         } else {
-          if !operands.isEmpty { operands = [] }
+          if !merging.isEmpty { merging = Merging() }
           if trailer.kind == .value { rowValue.store(cursor.entry.value) }
         }
         newest = trailer.kind
@@ -304,7 +332,7 @@ public struct LSMIterator: ~Copyable {
       isValid = true
       return true
     case .merge:
-      try fold(operands, base)
+      try fold(merging.operands, merging.base)
       return true
     case .deletion, .rangeDeletion, nil: return false
     }
@@ -313,6 +341,9 @@ public struct LSMIterator: ~Copyable {
   /// Counts an entry passed over.
   private mutating func count() throws(TableError) {
     skipped += 1
+    if skipped & (LSMCore.chargedRow - 1) == 0 {
+      core.charge(sources.cursor.isValid ? sources.cursor.entry.key : rowKey.bytes, sources.version.levels, keyspace)
+    }
     if let limit = options.maxSkipped, skipped > limit {
       folding = .incomplete(resumeKey: sources.cursor.isValid ? [UInt8](sources.cursor.entry.key) : [UInt8](rowKey.bytes))
       throw .missingMergeOperator(key: [])

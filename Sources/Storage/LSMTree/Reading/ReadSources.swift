@@ -6,18 +6,29 @@ import StrataSSTable
 struct ReadSources {
   let version: Version
   let cursor: Cursor
+  /// The same, for moves that do not count a reference.
+  let unowned: Unmanaged<Cursor>
   /// Range deletions of memtables and tables, each part with some.
   let ranges: [RangeTombstones]
   let hasRanges: Bool
-  /// Sequences from here on are those of a batch that reads itself.
-  var ownFrom = UInt64.max
+  /// Range deletions of a batch that reads itself.
+  let ownRanges: [RangeTombstones]
+  /// The last of the batch's changes that is seen; below ``IndexedBatch/firstSequence`` where there is none.
+  let ownThrough: UInt64
 
-  /// Whether the entry belongs to the batch that reads.
-  @inline(__always) func isOwn(_ trailer: Trailer) -> Bool { trailer.sequence >= ownFrom }
+  /// Whether what reads at `version` sees the entry.
+  @inline(__always)
+  func isVisible(_ trailer: Trailer, at version: UInt64) -> Bool {
+    trailer.sequence <= version || (trailer.sequence >= IndexedBatch.firstSequence && trailer.sequence <= ownThrough)
+  }
+
+  /// The last sequence that what reads at `version` may see of those that are not above a hidden entry's.
+  func visibleEnd(below hidden: Trailer, at version: UInt64) -> UInt64 { hidden.sequence > ownThrough ? max(version, ownThrough) : version }
 
   /// The newest range deletion that covers the key and is visible at `sequence`; 0 where there is none.
   func covering(_ key: UnsafeRawBufferPointer, at sequence: UInt64) -> UInt64 {
     var newest: UInt64 = 0
+    for part in ownRanges { newest = max(newest, part.coveringSequence(key, atOrBelow: ownThrough)) }
     for part in ranges { newest = max(newest, part.coveringSequence(key, atOrBelow: sequence)) }
     return newest
   }
@@ -37,7 +48,7 @@ struct ReadSources {
 extension LSMCore {
   /// Pins the present version of a keyspace and opens cursors on all of it that the bounds touch.
   func sources(
-    _ keyspace: Keyspace, _ bounds: KeyBounds, at sequence: UInt64?, _ options: ReadOptions
+    _ keyspace: Keyspace, _ bounds: KeyBounds, at sequence: UInt64?, _ options: ReadOptions, under layer: BatchLayer? = nil
   ) -> (ReadSources, version: UInt64) {
     while true {
       let ingested = keyspace.lastIngested.load(ordering: .acquiring)
@@ -46,7 +57,7 @@ extension LSMCore {
       let visible = sequence ?? ring.visible
       // Tables taken in between are visible and not in the version, though what was written after them may be in its memtable: a hole.
       if keyspace.lastIngested.load(ordering: .acquiring) != ingested { continue }
-      return (sources(version, bounds, options, over: []), visible)
+      return (sources(version, bounds, options, under: layer), visible)
     }
   }
 
@@ -57,16 +68,19 @@ extension LSMCore {
     return keyspace.pinned.takeUnretainedValue()
   }
 
-  /// Cursors over a version, under those given.
-  func sources(_ version: Version, _ bounds: KeyBounds, _ options: ReadOptions, over upper: [Cursor]) -> ReadSources {
-    var cursors = upper
+  /// Cursors over a version, and over a batch's changes above it.
+  func sources(_ version: Version, _ bounds: KeyBounds, _ options: ReadOptions, under layer: BatchLayer?) -> ReadSources {
+    var cursors: [Cursor] = layer?.memtables.map { $0.cursor() } ?? []
+    let ownRanges = layer?.ranges ?? []
     var ranges: [RangeTombstones] = []
     for memtable in version.allMemtables {
-      if !memtable.isEmpty { cursors.append(memtable.cursor()) }
+      if !memtable.isEmpty, let cursor = memtable.cursor(prefix: options.prefix) { cursors.append(cursor) }
       if memtable.hasRangeDeletions { ranges.append(memtable.rangeTombstones()) }
     }
     for run in version.levels.runs {
-      if run.count == 1 {
+      if let prefix = options.prefix {
+        if let cursor = run.cursor(prefix: prefix, bounds, fillCache: options.fillCache) { cursors.append(cursor) }
+      } else if run.count == 1 {
         guard Levels.overlaps(run.tables[0].metadata, bounds) else { continue }
         cursors.append(run.tables[0].reader.cursor(fillCache: options.fillCache))
       } else {
@@ -75,7 +89,9 @@ extension LSMCore {
     }
     let tables = version.levels.rangeTombstones()
     if !tables.isEmpty { ranges.append(tables) }
+    let cursor = cursors.count == 1 ? cursors[0] : MergingCursor(cursors)
     return ReadSources(
-      version: version, cursor: cursors.count == 1 ? cursors[0] : MergingCursor(cursors), ranges: ranges, hasRanges: !ranges.isEmpty)
+      version: version, cursor: cursor, unowned: .passUnretained(cursor), ranges: ranges,
+      hasRanges: !ranges.isEmpty || !ownRanges.isEmpty, ownRanges: ownRanges, ownThrough: layer?.last ?? 0)
   }
 }

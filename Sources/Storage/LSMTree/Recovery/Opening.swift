@@ -152,8 +152,9 @@ struct Opening {
 
 extension KeyspaceRecord {
   init(_ id: UInt32, _ name: String, _ options: KeyspaceOptions) {
-    self.init(id: id, name: name, strategy: options.style, mergeOperator: options.mergeOperator?.name ?? "", prefixExtractor: "",
-      timeToLive: options.timeToLiveMilliseconds)
+    self.init(
+      id: id, name: name, strategy: options.style, mergeOperator: options.mergeOperator?.name ?? "",
+      prefixExtractor: options.table.prefixExtractor?.name ?? "", timeToLive: options.timeToLiveMilliseconds)
   }
 
   /// - Throws: `.incompatible` where the keyspace was created with something else than what is asked for.

@@ -5,6 +5,8 @@ import Synchronization
 final class TableHandle: Sendable {
   let metadata: TableMetadata
   let reader: TableReader
+  /// Entries among its deletions that readers have passed over in long rows.
+  let passedOver = Atomic<UInt64>(0)
   private let isObsolete = Atomic<Bool>(false)
   private let obsolete: ObsoleteFiles
 

@@ -1,3 +1,4 @@
+import CStrataMemory
 import StrataJobs
 import Synchronization
 
@@ -28,7 +29,9 @@ public final class BlockCache: Sendable {
 
   static func charge(_ slab: UnsafeMutablePointer<BlockPin.Slab>) -> Int { slab.pointee.front + slab.pointee.bytes + overheadBytes }
 
-  private let shards: [Monitor<Shard>]
+  private let owned: [Monitor<Shard>]
+  // The same without a reference count per use: `owned` keeps them alive as long as the cache.
+  private nonisolated(unsafe) let shards: UnsafeMutablePointer<Unmanaged<Monitor<Shard>>>
   private let shift: UInt64
   /// The bound.
   public let capacityBytes: Int
@@ -40,9 +43,13 @@ public final class BlockCache: Sendable {
     var bits = min(max(shardBits, 0), 10)
     while bits > 0, self.capacityBytes >> bits < 256 << 10 { bits -= 1 }
     let part = self.capacityBytes >> bits
-    shards = (0..<1 << bits).map { _ in Monitor(Shard(capacity: part), conditions: 0) }
+    owned = (0..<1 << bits).map { _ in Monitor(Shard(capacity: part), conditions: 0) }
+    shards = .allocate(capacity: owned.count)
+    for (index, shard) in owned.enumerated() { (shards + index).initialize(to: .passUnretained(shard)) }
     shift = UInt64(64 - bits)
   }
+
+  deinit { shards.deallocate() }
 
   private static func hash(_ file: UInt64, _ offset: UInt64) -> UInt64 {
     // Offsets are multiples of eight; the finalizer of MurmurHash3 spreads them.
@@ -55,24 +62,24 @@ public final class BlockCache: Sendable {
   }
 
   @inline(__always)
-  private func shard(_ hash: UInt64) -> Monitor<Shard> { shards[shift == 64 ? 0 : Int(truncatingIfNeeded: hash >> shift)] }
+  private func shard(_ hash: UInt64) -> Unmanaged<Monitor<Shard>> { shards[shift == 64 ? 0 : Int(truncatingIfNeeded: hash >> shift)] }
 
   /// The block, pinned, if it is here.
   @inline(__always)
   func block(_ file: UInt64, _ offset: UInt64) -> BlockPin? {
     let hash = Self.hash(file, offset)
-    return shard(hash).withLock { $0.find(hash, file, offset) }
+    return shard(hash)._withUnsafeGuaranteedRef { $0.withLock { $0.find(hash, file, offset) } }
   }
 
   /// Keeps a block that was just read and answers the pin to use: another's where somebody was faster.
   func keep(_ pin: BlockPin) -> BlockPin {
     let hash = Self.hash(pin.slab.pointee.file, pin.slab.pointee.offset)
-    return shard(hash).withLock { $0.keep(hash, pin) }
+    return shard(hash)._withUnsafeGuaranteedRef { $0.withLock { $0.keep(hash, pin) } }
   }
 
   /// Counts and sizes over all shards.
   public var statistics: Statistics {
-    shards.reduce(into: Statistics()) { sum, shard in
+    owned.reduce(into: Statistics()) { sum, shard in
       shard.withLock { shard in
         sum.hits += shard.statistics.hits
         sum.misses += shard.statistics.misses
@@ -90,6 +97,8 @@ private struct Shard: ~Copyable {
   private struct Place {
     var hash: UInt64 = 0
     var slab: UnsafeMutablePointer<BlockPin.Slab>?
+    /// Where its payload ends, of which the last bytes are what a search looks at first.
+    var end: UnsafeRawPointer?
   }
 
   private var places: UnsafeMutablePointer<Place>
@@ -122,7 +131,7 @@ private struct Shard: ~Copyable {
     statistics.hits &+= 1
     let pin = BlockPin(slab: slab)
     pin.retain()
-    slab.pointee.isUsed.store(1, ordering: .relaxed)
+    if slab.pointee.isUsed.load(ordering: .relaxed) == 0 { slab.pointee.isUsed.store(1, ordering: .relaxed) }
     return pin
   }
 
@@ -130,7 +139,14 @@ private struct Shard: ~Copyable {
   private func index(_ hash: UInt64, _ file: UInt64, _ offset: UInt64) -> Int? {
     var index = Int(truncatingIfNeeded: hash) & mask
     while let slab = places[index].slab {
-      if places[index].hash == hash, slab.pointee.file == file, slab.pointee.offset == offset { return index }
+      if places[index].hash == hash {
+        if let end = places[index].end {
+          // Head and end of a block are far apart; both are fetched at once.
+          strata_prefetch(end - 1)
+          strata_prefetch(end - 64)
+        }
+        if slab.pointee.file == file, slab.pointee.offset == offset { return index }
+      }
       index = (index &+ 1) & mask
     }
     return nil
@@ -159,7 +175,8 @@ private struct Shard: ~Copyable {
   private mutating func insert(_ hash: UInt64, _ slab: UnsafeMutablePointer<BlockPin.Slab>) {
     var index = Int(truncatingIfNeeded: hash) & mask
     while places[index].slab != nil { index = (index &+ 1) & mask }
-    places[index] = Place(hash: hash, slab: slab)
+    let payload = BlockPin(slab: slab).payload
+    places[index] = Place(hash: hash, slab: slab, end: payload.baseAddress.map { $0 + payload.count })
   }
 
   private mutating func grow() {

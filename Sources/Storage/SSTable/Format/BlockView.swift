@@ -1,3 +1,4 @@
+import CStrataMemory
 import StrataBytes
 
 /// The payload of a data or index block, checked once when it was brought in and read without checks from then on.
@@ -11,6 +12,8 @@ import StrataBytes
 /// A view borrows; whoever holds the block keeps it in place.
 struct BlockView {
   static let tailBytes = 24
+  /// How far ahead a search in a run of entries fetches: most of sixteen entries of a hundred bytes.
+  private static let fetchedBytes = 2048
 
   let base: UnsafeRawPointer
   /// Where the entries end.
@@ -229,7 +232,11 @@ struct BlockView {
   @inline(__always)
   func firstEntry(notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer) -> (offset: Int, isKey: Bool, entry: Entry)? {
     guard restarts > 0 else { return nil }
-    var offset = restartOffset(restart(before: key, trailer))
+    let restart = restart(before: key, trailer)
+    var offset = restartOffset(restart)
+    // Where an entry begins is known from the one before: fetched one after the other their lines would be waited for one after the other.
+    let scanned = min(restart &+ 1 < restarts ? restartOffset(restart &+ 1) : entriesEnd, offset &+ Self.fetchedBytes) &- offset
+    if scanned > 64 { strata_prefetch_range(base + offset, scanned) }
     // How many bytes the entry before has in common with `key`; it comes before it.
     var matched = 0
     while offset < entriesEnd {

@@ -30,6 +30,30 @@ extension TableMetadata {
     writer.writeLengthPrefixed(number.bytes)
   }
 
+  /// The tag of the extractor whose prefixes the table's filter knows: a fact of the table's own, of which a manifest has no copy.
+  private static let extractorTag: UInt8 = 21
+
+  static func encode(_ extractor: PrefixExtractor?, to writer: inout ByteWriter) {
+    guard let extractor else { return }
+    var field = ByteWriter()
+    extractor.encode(to: &field)
+    writer.writeUInt8(extractorTag)
+    writer.writeLengthPrefixed(field.bytes)
+  }
+
+  /// The extractor in the properties of a table, if they name one.
+  static func extractor(in bytes: RawSpan) throws(DecodeError) -> PrefixExtractor? {
+    var reader = ByteReader(bytes)
+    while !reader.isAtEnd {
+      let tag = try reader.readUInt8()
+      let length = Int(try reader.readVarint32())
+      let at = reader.offset
+      var field = ByteReader(try reader.readBytes(length), base: at)
+      if tag == extractorTag { return try PrefixExtractor(decoding: &field) }
+    }
+    return nil
+  }
+
   // Key paths are immutable and hold nothing.
   private nonisolated(unsafe) static let numbers: [(Tag, WritableKeyPath<TableMetadata, UInt64>)] = [
     (.fileID, \.fileID), (.fileSize, \.fileSize), (.entryCount, \.entryCount), (.valueCount, \.valueCount), (.deletionCount, \.deletionCount),

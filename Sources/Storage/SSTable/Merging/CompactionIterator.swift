@@ -5,31 +5,32 @@ import StrataBytes
 /// Goes forward once over a cursor. Per user key it sees the versions newest first and decides by stripes, see ``GarbagePolicy``. Every entry read is
 /// counted as written or as let go for a named reason.
 final class CompactionIterator {
+  // Belongs to one thread and calls nobody back who could come in again: no access of its state can overlap another.
   private let source: Cursor
-  private var rules: GarbageRules
+  @exclusivity(unchecked) private var rules: GarbageRules
   private let ranges: RangeTombstones
   /// The range deletions the outputs must carry.
   let retained: RangeTombstones
-  private(set) var report = MergeReport()
+  @exclusivity(unchecked) private(set) var report = MergeReport()
 
   /// What ``next()`` has found; its value is valid until the following call.
-  private(set) var entry = CursorEntry()
+  @exclusivity(unchecked) private(set) var entry = CursorEntry()
   /// Whether the entry's user key differs from that of the entry before.
-  private(set) var isNewKey = true
+  @exclusivity(unchecked) private(set) var isNewKey = true
 
-  private var key = RawBuffer(capacity: 256)
-  private var hasKey = false
-  private var head: UInt64 = 0
-  private var fragment: Int?
-  private var isKeyShown = false
+  @exclusivity(unchecked) private var key = RawBuffer(capacity: 256)
+  @exclusivity(unchecked) private var hasKey = false
+  @exclusivity(unchecked) private var head: UInt64 = 0
+  @exclusivity(unchecked) private var fragment: Int?
+  @exclusivity(unchecked) private var isKeyShown = false
   /// The stripe of the newest version that hides older ones.
-  private var shadow: UInt64?
-  private var lastTrailer = Trailer(word: .max)
-  private var mustAdvance = false
-  private var operands = PendingOperands()
+  @exclusivity(unchecked) private var shadow: UInt64?
+  @exclusivity(unchecked) private var lastTrailer = Trailer(word: .max)
+  @exclusivity(unchecked) private var mustAdvance = false
+  @exclusivity(unchecked) private var operands = PendingOperands()
   /// Entries decided but not yet shown, in reverse.
-  private var decided: [(trailer: Trailer, value: [UInt8])] = []
-  private var shown = RawBuffer(capacity: 64)
+  @exclusivity(unchecked) private var decided: [(trailer: Trailer, value: [UInt8])] = []
+  @exclusivity(unchecked) private var shown = RawBuffer(capacity: 64)
 
   /// - Parameter source: positioned on its first entry.
   init(_ source: Cursor, ranges: RangeTombstones, _ policy: GarbagePolicy) {

@@ -16,8 +16,9 @@ public final class MergingCursor: Cursor {
   // The children again, without a reference count per use: `children` keeps them alive as long as this object lives.
   private let unowned: UnsafeMutablePointer<Unmanaged<Cursor>>
   private let heap: UnsafeMutablePointer<Slot>
-  private var count = 0
-  private var isForward = true
+  // A cursor belongs to one thread and calls nobody back but its children: no access of it can overlap another.
+  @exclusivity(unchecked) private var count = 0
+  @exclusivity(unchecked) private var isForward = true
 
   /// A cursor over `children`, newest first; they are moved by this one alone from now on.
   public init(_ children: [Cursor]) {
@@ -32,6 +33,9 @@ public final class MergingCursor: Cursor {
     heap.deallocate()
     unowned.deallocate()
   }
+
+  /// How many cursors it merges.
+  package var childCount: Int { children.count }
 
   /// Which child the present entry comes from.
   public var source: Int { heap[0].child }
@@ -81,12 +85,20 @@ public final class MergingCursor: Cursor {
   /// Moves the winner one step in the present direction.
   @inline(__always)
   private func advance() throws(TableError) {
-    let child = unowned[heap[0].child].takeUnretainedValue()
-    if isForward { try child.next() } else { try child.previous() }
-    if child.isValid {
-      heap[0].entry = child.entry
-    } else {
-      count -= 1
+    let top = heap
+    let forward = isForward
+    var isLeft = false
+    let failure: TableError? = unowned[top[0].child]._withUnsafeGuaranteedRef { child in
+      do throws(TableError) {
+        if forward { try child.next() } else { try child.previous() }
+      } catch { return error }
+      isLeft = child.isValid
+      if isLeft { top[0].entry = child.entry }
+      return nil
+    }
+    if let failure { throw failure }
+    if !isLeft {
+      count &-= 1
       if count > 0 { heap[0] = heap[count] }
     }
     siftDown(0)

@@ -42,7 +42,8 @@ public final class TableMerge {
   private let output: TableOutput
   private let source: Cursor
   private let iterator: CompactionIterator
-  private var writer: TableWriter?
+  // Belongs to one thread: no access of the writer can overlap another.
+  @exclusivity(unchecked) private var writer: TableWriter?
   private var writerID: UInt64 = 0
   private var tables: [TableMetadata] = []
   private var paths: [FilePath] = []

@@ -25,7 +25,11 @@ public struct PointLookup: ~Copyable {
   /// The newest range deletion met so far that covers the key: entries below it are gone.
   public private(set) var coveringSequence: UInt64 = 0
   /// Merge operands collected so far, newest first, each with its sequence.
-  public private(set) var operands: [(sequence: UInt64, bytes: [UInt8])] = []
+  public var operands: [(sequence: UInt64, bytes: [UInt8])] { collected?.pointee ?? [] }
+  /// Whether there are operands.
+  public var hasOperands: Bool { collected != nil }
+  /// In memory of their own: to destroy an array, an empty one too, would cost every search a call through its type.
+  private var collected: UnsafeMutablePointer<[(sequence: UInt64, bytes: [UInt8])]>?
   private var pin: BlockPin?
   /// Whether the search ends as `.notCached` where a block is not in the cache.
   public let onlyIfCached: Bool
@@ -33,7 +37,24 @@ public struct PointLookup: ~Copyable {
   /// A search that has not begun.
   public init(onlyIfCached: Bool = false) { self.onlyIfCached = onlyIfCached }
 
-  deinit { pin?.release() }
+  deinit {
+    pin?.release()
+    if let collected { Self.drop(collected) }
+  }
+
+  @inline(never)
+  private static func drop(_ collected: UnsafeMutablePointer<[(sequence: UInt64, bytes: [UInt8])]>) {
+    collected.deinitialize(count: 1)
+    collected.deallocate()
+  }
+
+  @inline(never)
+  private mutating func collect(_ operand: UnsafeRawBufferPointer, _ sequence: UInt64) {
+    let list = collected ?? .allocate(capacity: 1)
+    if collected == nil { list.initialize(to: []) }
+    list.pointee.append((sequence, [UInt8](operand)))
+    collected = list
+  }
 
   /// Begins anew; what ``value`` showed may be gone.
   @inlinable
@@ -46,7 +67,8 @@ public struct PointLookup: ~Copyable {
     state = .open
     trailer = Trailer(word: 0)
     coveringSequence = 0
-    if !operands.isEmpty { operands.removeAll(keepingCapacity: true) }
+    if let collected { Self.drop(collected) }
+    collected = nil
   }
 
   /// Whether nothing older can matter.
@@ -76,7 +98,7 @@ public struct PointLookup: ~Copyable {
       state = .value
       return true
     case .merge:
-      operands.append((found.sequence, [UInt8](bytes)))
+      collect(bytes, found.sequence)
       return false
     case .deletion, .rangeDeletion, nil:
       trailer = found

@@ -1,3 +1,4 @@
+import CStrataMemory
 import StrataBytes
 
 /// A cursor over the entries of one table.
@@ -5,18 +6,19 @@ import StrataBytes
 /// Holds one data block and, of a large table, one block of the index. Forward it decodes one entry a step; backward it decodes the run of entries
 /// since a restart once and then steps through what it has kept. Belongs to one thread at a time; keeps the reader open.
 public final class TableCursor: Cursor {
+  // A cursor belongs to one thread and calls nobody back: its state is checked for overlapping access nowhere.
   private let reader: TableReader
   private let fillCache: Bool
-  private var ahead: ReadAhead?
+  @exclusivity(unchecked) private var ahead: ReadAhead?
   /// The blocks of the index that lead here: the top, and the part where there are two levels.
-  private var top: IndexPlace
-  private var part: IndexPlace?
-  private(set) var blockPin: BlockPin?
-  private var view: BlockView?
-  private var offset = 0
-  private var nextOffset = 0
-  private var key = RawBuffer(capacity: 128)
-  private var run: BackwardRun
+  @exclusivity(unchecked) private var top: IndexPlace
+  @exclusivity(unchecked) private var part: IndexPlace?
+  @exclusivity(unchecked) private(set) var blockPin: BlockPin?
+  @exclusivity(unchecked) private var view: BlockView?
+  @exclusivity(unchecked) private var offset = 0
+  @exclusivity(unchecked) private var nextOffset = 0
+  @exclusivity(unchecked) private var key = RawBuffer(capacity: 128)
+  @exclusivity(unchecked) private var run: BackwardRun
 
   /// A position in a block of the index, whose every entry is a restart.
   private struct IndexPlace {
@@ -106,8 +108,9 @@ public final class TableCursor: Cursor {
       entry.key = UnsafeRawBufferPointer(start: suffix, count: decoded.unshared)
     } else {
       let length = decoded.shared &+ decoded.unshared
-      if length > key.capacity || entry.key.baseAddress != UnsafeRawPointer(key.base) { moveKey(keeping: decoded.shared, room: length) }
-      (key.base + decoded.shared).copyMemory(from: suffix, byteCount: decoded.unshared)
+      let room = length &+ copySlack
+      if room > key.capacity || entry.key.baseAddress != UnsafeRawPointer(key.base) { moveKey(keeping: decoded.shared, room: room) }
+      copyInPieces(suffix, to: key.base + decoded.shared, decoded.unshared)
       entry.key = UnsafeRawBufferPointer(start: key.base, count: length)
     }
     entry.head = keyHead(entry.key)
@@ -143,6 +146,9 @@ public final class TableCursor: Cursor {
       isValid = false
       return
     }
+    // A block is walked against the direction in which processors look ahead: its last page is asked for at once.
+    let near = min(view.entriesEnd, 4096)
+    strata_prefetch_range(view.base + (view.entriesEnd - near), near)
     run.fill(view, before: view.entriesEnd)
     show(run.take(), view)
     isValid = true
@@ -237,66 +243,6 @@ public final class TableCursor: Cursor {
     }
     try openTop(top.index + step)
     if let view = part?.view { try openPart(step > 0 ? 0 : view.restarts - 1) }
-  }
-}
-
-/// The entries from a restart to the one a backward step wants, kept so that each is decoded once.
-struct BackwardRun: ~Copyable {
-  /// An entry as it stands in the block, with its key in the run's memory.
-  struct Saved {
-    var offset: Int
-    var next: Int
-    var key: Int
-    var keyBytes: Int
-    var trailer: Trailer
-    var value: Int
-    var valueBytes: Int
-  }
-
-  private var saved: [Saved] = []
-  private var keys = RawBuffer(capacity: 1024)
-
-  init() {}
-
-  /// The offset behind the entry that ``take()`` gives next; -1 where there is none.
-  var end: Int { saved.last?.next ?? -1 }
-
-  mutating func forget() { saved.removeAll(keepingCapacity: true) }
-
-  mutating func take() -> Saved { saved.removeLast() }
-
-  func key(of saved: Saved) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: keys.base + saved.key, count: saved.keyBytes) }
-
-  /// Every entry of a block in order, with their keys in the run's memory.
-  mutating func all(of view: BlockView) -> [Saved] {
-    decode(view, from: 0, to: view.entriesEnd)
-    return saved
-  }
-
-  /// Decodes the entries from the last restart before `end` up to it.
-  mutating func fill(_ view: BlockView, before end: Int) {
-    decode(view, from: view.restartOffset(view.restart(atOrBefore: end - 1)), to: end)
-  }
-
-  private mutating func decode(_ view: BlockView, from first: Int, to end: Int) {
-    saved.removeAll(keepingCapacity: true)
-    keys.count = 0
-    var offset = first
-    var start = 0
-    while offset < end {
-      let entry = view.decode(at: offset)
-      let length = entry.shared + entry.unshared
-      let place = keys.count
-      let room = keys.reserve(length)
-      room.copyMemory(from: keys.base + start, byteCount: entry.shared)
-      (room + entry.shared).copyMemory(from: view.base + entry.suffix, byteCount: entry.unshared)
-      keys.count += length
-      saved.append(
-        Saved(
-          offset: offset, next: entry.next, key: place, keyBytes: length, trailer: entry.trailer, value: entry.value, valueBytes: entry.valueBytes))
-      start = place
-      offset = entry.next
-    }
   }
 }
 

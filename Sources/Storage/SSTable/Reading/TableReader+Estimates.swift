@@ -39,10 +39,16 @@ extension TableReader {
   private func blockPlace(_ key: [UInt8]) throws(TableError) -> BlockHandle? {
     var lookup = PointLookup()
     return try key.span.bytes.withUnsafeBytes { (key) throws(TableError) in
-      try dataBlock(key, .newest(atOrBelow: Trailer.maxSequence), &lookup)
+      try dataBlock(key, .newest(atOrBelow: Trailer.maxSequence), hash: nil, &lookup)
     }
   }
 
-  /// Where the data blocks end, the parts of the index among them.
-  private var dataEnd: UInt64 { topIndex.slab.pointee.offset }
+  /// Where the data blocks end, the parts of the index among them: the first part of the filter, or else the top of the index, comes next.
+  private var dataEnd: UInt64 {
+    let end = topIndex.slab.pointee.offset
+    guard hasTwoLevels, let top = try? view(topIndex, isIndex: true), top.restarts > 0 else { return end }
+    let first = top.decode(at: top.restartOffset(0))
+    let parts = BlockSummary.filterHandle(UnsafeRawBufferPointer(start: top.base + first.value, count: first.valueBytes))
+    return min(end, parts?.offset ?? end)
+  }
 }

@@ -26,6 +26,8 @@ extension TableReader {
   public func verify(limiter: (Int) -> Void = { _ in }) throws(TableError) -> TableVerification {
     var result = TableVerification()
     if let filterDamage { result.damage.append(filterDamage) }
+    try verifyFilterParts(&result, limiter)
+    let filterDamage = result.damage
     var last: InternalKey?
     let index = try blockHandles(&result)
     for handle in index {
@@ -43,10 +45,32 @@ extension TableReader {
         result.damage.append(error)
       }
     }
-    if result.damage.allSatisfy({ $0 == filterDamage }), result.entries != metadata.entryCount {
+    if result.damage == filterDamage, result.entries != metadata.entryCount {
       result.damage.append(.notATable(path, reason: "it holds \(result.entries) entries and says \(metadata.entryCount)"))
     }
     return result
+  }
+
+  /// Reads the filters of the index's parts, where there are such.
+  private func verifyFilterParts(_ result: inout TableVerification, _ limiter: (Int) -> Void) throws(TableError) {
+    guard hasTwoLevels else { return }
+    let top = try view(topIndex, isIndex: true)
+    for index in 0..<top.restarts {
+      let entry = top.decode(at: top.restartOffset(index))
+      guard let handle = BlockSummary.filterHandle(UnsafeRawBufferPointer(start: top.base + entry.value, count: entry.valueBytes)) else { continue }
+      limiter(handle.fileBytes)
+      result.bytes += UInt64(handle.fileBytes)
+      do throws(TableError) {
+        let pin = try source.read(handle, .filter)
+        defer { pin.release() }
+        guard pin.payload.count >= 64, pin.payload.count % 64 == 0 else {
+          throw .corruptBlock(path, offset: handle.offset, kind: BlockKind.filter.name, reason: "it is no filter")
+        }
+      } catch {
+        guard case .corruptBlock = error else { throw error }
+        result.damage.append(error)
+      }
+    }
   }
 
   /// The data blocks in order; parts of the index that cannot be read are noted and left out.

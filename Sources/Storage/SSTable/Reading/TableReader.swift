@@ -5,8 +5,9 @@ public import SystemPackage
 
 /// An open table: immutable, safe to read from any number of threads.
 ///
-/// In memory stay the footer, the top of the index, the filter and the range deletions (``residentBytes``); data blocks and the lower index come
-/// through the cache. A damaged block makes the reads that need it throw `.corruptBlock`; all others go on.
+/// In memory stay the footer, the top of the index, the filter and the range deletions (``residentBytes``); data blocks, the lower index and the
+/// filter of a table so large that it is in parts come through the cache. A damaged block makes the reads that need it throw `.corruptBlock`; all
+/// others go on.
 public final class TableReader: Sendable {
   /// What is known of the table.
   public let metadata: TableMetadata
@@ -19,28 +20,41 @@ public final class TableReader: Sendable {
 
   let source: BlockSource
   let cache: BlockCache?
+  /// The same, for lookups that do not count a reference.
+  private let unownedCache: Unmanaged<BlockCache>?
   /// The block with the index, or with the index of its parts.
   let topIndex: BlockPin
   let hasTwoLevels: Bool
   private let filterBlock: BlockPin?
   private let filter: FilterProbe?
+  /// Bits per key of the filters of the index's parts; 0 where there are none, or no cache to have them in.
+  private let partHashes: Int
+  /// Whether the filter is in parts that come through the cache, one for each part of the index.
+  public var hasFilterInParts: Bool { partHashes > 0 }
+  /// Whether the index is in parts that come through the cache.
+  public var hasIndexInParts: Bool { hasTwoLevels }
+  /// Which prefixes of keys the filter knows besides the keys; `nil` for none.
+  public let prefixExtractor: PrefixExtractor?
   /// Why the table's filter cannot be used, where it has one that is damaged: every key is then perhaps in the table, which costs reads and
   /// no answers.
   public let filterDamage: TableError?
 
   private init(
     _ source: BlockSource, _ cache: BlockCache?, _ metadata: TableMetadata, _ ranges: RangeTombstones, topIndex: BlockPin, levels: UInt8,
-    filter: BlockPin?, hashes: UInt8, filterDamage: TableError?
+    filter: BlockPin?, hashes: UInt8, filterDamage: TableError?, prefixes: PrefixExtractor?
   ) {
     self.filterDamage = filterDamage
     self.source = source
     self.cache = cache
+    unownedCache = cache.map { .passUnretained($0) }
     self.metadata = metadata
     self.topIndex = topIndex
     rangeTombstones = ranges
     hasTwoLevels = levels == 2
     filterBlock = filter
     self.filter = filter.map { FilterProbe(bits: $0.payload, hashCount: Int(hashes)) }
+    partHashes = levels == 2 && filter == nil && filterDamage == nil && cache != nil ? Int(hashes) : 0
+    prefixExtractor = prefixes
     residentBytes = topIndex.payload.count + (filter?.payload.count ?? 0) + ranges.fragments.reduce(256) { $0 + $1.start.count + $1.end.count + 64 }
   }
 
@@ -98,9 +112,11 @@ public final class TableReader: Sendable {
     let properties = try source.read(footer.properties, .properties)
     defer { properties.release() }
     var metadata: TableMetadata
+    var prefixes: PrefixExtractor?
     do throws(DecodeError) {
       var reader = ByteReader(properties.payload.bytes)
       metadata = try TableMetadata(from: &reader)
+      prefixes = try TableMetadata.extractor(in: properties.payload.bytes)
     } catch {
       throw .corruptBlock(source.path, offset: footer.properties.offset, kind: BlockKind.properties.name, reason: "\(error)")
     }
@@ -123,13 +139,16 @@ public final class TableReader: Sendable {
     }
     return TableReader(
       source, cache, metadata, ranges, topIndex: top, levels: footer.indexLevels, filter: filter, hashes: footer.filterHashes,
-      filterDamage: filterDamage)
+      filterDamage: filterDamage, prefixes: prefixes)
   }
 
   private static func readFilter(_ source: BlockSource, _ footer: TableFormat.Footer) throws(TableError) -> BlockPin? {
+    guard footer.filterHashes <= 30 else {
+      throw .corruptBlock(source.path, offset: source.end, kind: BlockKind.filter.name, reason: "no filter has \(footer.filterHashes) bits a key")
+    }
     guard footer.filter.offset != 0 else { return nil }
     let pin = try source.read(footer.filter, .filter)
-    guard pin.payload.count >= 64, pin.payload.count % 64 == 0, (1...30).contains(footer.filterHashes) else {
+    guard pin.payload.count >= 64, pin.payload.count % 64 == 0, footer.filterHashes > 0 else {
       pin.release()
       throw .corruptBlock(source.path, offset: footer.filter.offset, kind: BlockKind.filter.name, reason: "it is no filter")
     }
@@ -150,9 +169,16 @@ public final class TableReader: Sendable {
   /// A block through the cache, pinned for the caller.
   @inline(__always)
   func block(_ handle: BlockHandle, _ kind: BlockKind) throws(TableError) -> BlockPin {
-    guard let cache else { return try source.read(handle, kind) }
-    if let pin = cache.block(source.fileID, handle.offset) { return pin }
-    return cache.keep(try source.read(handle, kind))
+    if let pin = cached(handle) { return pin }
+    let pin = try source.read(handle, kind)
+    return cache?.keep(pin) ?? pin
+  }
+
+  /// A block that is in the cache, pinned for the caller.
+  @inline(__always)
+  private func cached(_ handle: BlockHandle) -> BlockPin? {
+    guard let unownedCache else { return nil }
+    return unownedCache._withUnsafeGuaranteedRef { $0.block(source.fileID, handle.offset) }
   }
 
   func view(_ pin: BlockPin, isIndex: Bool = false) throws(TableError) -> BlockView {
@@ -165,7 +191,7 @@ public final class TableReader: Sendable {
 
   // MARK: Point reads
 
-  /// `false`: surely no entry has a key of this ``FilterHash``. `true`: perhaps. One cache line.
+  /// `false`: surely no entry has a key of this ``FilterHash``. `true`: perhaps, and always for a table whose filter is in parts. One cache line.
   public func mayContain(hash: UInt64) -> Bool { filter?.mayContain(hash: hash) ?? true }
 
   /// Adds to `lookup` what the table holds of `key` at or below `sequence`: nothing, a value, a deletion, operands, a covering range deletion.
@@ -177,7 +203,7 @@ public final class TableReader: Sendable {
     if !rangeTombstones.isEmpty { lookup.cover(rangeTombstones.coveringSequence(key, atOrBelow: sequence)) }
     if let filter, !filter.mayContain(hash: hash) { return }
     let trailer = Trailer.newest(atOrBelow: sequence)
-    guard let handle = try dataBlock(key, trailer, &lookup) else { return }
+    guard let handle = try dataBlock(key, trailer, hash: hash, &lookup) else { return }
     guard let pin = try block(handle, .data, &lookup) else { return }
     defer { pin.release() }
     let view = try view(pin)
@@ -193,7 +219,7 @@ public final class TableReader: Sendable {
   /// A block through the cache, pinned for the caller; `nil` where the lookup may not wait for it, which is then noted.
   @inline(__always)
   private func block(_ handle: BlockHandle, _ kind: BlockKind, _ lookup: inout PointLookup) throws(TableError) -> BlockPin? {
-    if let pin = cache?.block(source.fileID, handle.offset) { return pin }
+    if let pin = cached(handle) { return pin }
     if lookup.onlyIfCached {
       lookup.stopAtDisk()
       return nil
@@ -202,18 +228,54 @@ public final class TableReader: Sendable {
     return cache?.keep(pin) ?? pin
   }
 
-  /// The handle of the data block where the first entry at or after (`key`, `trailer`) is, if any is.
+  /// The handle of the data block where the first entry at or after (`key`, `trailer`) is, if any is and, for a `hash`, its part's filter knows it.
   @inline(__always)
-  func dataBlock(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ lookup: inout PointLookup) throws(TableError) -> BlockHandle? {
+  func dataBlock(
+    _ key: UnsafeRawBufferPointer, _ trailer: Trailer, hash: UInt64?, _ lookup: inout PointLookup
+  ) throws(TableError) -> BlockHandle? {
     let top = try view(topIndex, isIndex: true)
     guard let found = top.firstEntry(notBefore: key, trailer) else { return nil }
     let handle = try handle(top, found.entry)
     guard hasTwoLevels else { return handle }
+    if let hash, partHashes > 0, try !partMayContain(hash, top, found.entry, &lookup) { return nil }
     guard let pin = try block(handle, .index, &lookup) else { return nil }
     defer { pin.release() }
     let part = try view(pin, isIndex: true)
     guard let inner = part.firstEntry(notBefore: key, trailer) else { return nil }
     return try self.handle(part, inner.entry)
+  }
+
+  /// Asks the filter of a part of the index, of which `entry` of the top tells. One that is damaged, or none, says "perhaps".
+  private func partMayContain(
+    _ hash: UInt64, _ top: BlockView, _ entry: BlockView.Entry, _ lookup: inout PointLookup
+  ) throws(TableError) -> Bool {
+    guard let handle = BlockSummary.filterHandle(UnsafeRawBufferPointer(start: top.base + entry.value, count: entry.valueBytes)) else { return true }
+    do throws(TableError) {
+      guard let pin = try block(handle, .filter, &lookup) else { return false }
+      defer { pin.release() }
+      guard pin.payload.count >= 64, pin.payload.count % 64 == 0 else { return true }
+      return FilterProbe(bits: pin.payload, hashCount: partHashes).mayContain(hash: hash)
+    } catch {
+      guard case .corruptBlock = error else { throw error }
+      return true
+    }
+  }
+
+  /// `false`: surely no entry's key begins with `prefix`. `true`: perhaps, and always where the table's filter knows no prefixes or `prefix` is
+  /// shorter than those it knows. Range deletions are not looked at. May read a part of the filter.
+  /// - Throws: `.disk`, and `.corruptBlock` for an index that cannot be followed.
+  public func mayContain(prefix: RawSpan) throws(TableError) -> Bool {
+    try prefix.withUnsafeBytes { (prefix) throws(TableError) in
+      guard let length = prefixExtractor?.length(in: prefix) else { return true }
+      let hash = FilterHash.hash64(UnsafeRawBufferPointer(rebasing: prefix[..<length]))
+      if let filter { return filter.mayContain(hash: hash) }
+      guard partHashes > 0 else { return true }
+      // The first entry not before the prefix is one of its own, if there is any: the part that would hold it answers for all.
+      let top = try view(topIndex, isIndex: true)
+      guard let found = top.firstEntry(notBefore: prefix, Trailer(word: .max)) else { return false }
+      var lookup = PointLookup()
+      return try partMayContain(hash, top, found.entry, &lookup)
+    }
   }
 
   @inline(__always)
@@ -240,10 +302,11 @@ public final class TableReader: Sendable {
   public func get<Result>(
     _ key: UnsafeRawBufferPointer, atOrBelow sequence: UInt64 = Trailer.maxSequence, _ body: (Trailer, UnsafeRawBufferPointer) -> Result
   ) throws(TableError) -> Result? {
-    if let filter, !filter.mayContain(hash: FilterHash.hash64(key)) { return nil }
+    let hash = filter != nil || partHashes > 0 ? FilterHash.hash64(key) : 0
+    if let filter, !filter.mayContain(hash: hash) { return nil }
     let trailer = Trailer.newest(atOrBelow: sequence)
     var lookup = PointLookup()
-    guard let handle = try dataBlock(key, trailer, &lookup) else { return nil }
+    guard let handle = try dataBlock(key, trailer, hash: hash, &lookup) else { return nil }
     let pin = try block(handle, .data)
     defer { pin.release() }
     let view = try view(pin)

@@ -7,8 +7,11 @@ struct BlockSummary {
   var tombstones: Int
   var minSequence: UInt64
   var maxSequence: UInt64
+  /// The filter of the keys in a part of the index, where each part has one.
+  var filter: BlockHandle?
 
-  /// The value of an index entry: offset, stored length, entries, tombstones, smallest and largest sequence, as varints.
+  /// The value of an index entry: offset, stored length, entries, tombstones, smallest and largest sequence, as varints, and offset and stored length
+  /// of the part's filter where it has one.
   func encode(into bytes: UnsafeMutableRawPointer) -> Int {
     var position = bytes
     writeVarint(handle.offset, &position)
@@ -17,15 +20,28 @@ struct BlockSummary {
     writeVarint(UInt64(tombstones), &position)
     writeVarint(minSequence, &position)
     writeVarint(maxSequence, &position)
+    if let filter {
+      writeVarint(filter.offset, &position)
+      writeVarint(UInt64(filter.storedBytes), &position)
+    }
     return position - bytes
   }
 
-  static let encodedBytes = 60
+  static let encodedBytes = 80
 
   /// The handle at the beginning of an index entry's value; the rest is for those who pass blocks over.
   @inline(__always)
   static func handle(_ value: UnsafeRawBufferPointer) -> BlockHandle? {
     var reader = VarintReader(value)
+    guard let offset = reader.next(), let stored = reader.next(), let bytes = UInt32(exactly: stored) else { return nil }
+    return BlockHandle(offset: offset, storedBytes: bytes)
+  }
+
+  /// The handle of the filter of a part of the index, behind the six numbers that every entry has; `nil` where there is none.
+  @inline(__always)
+  static func filterHandle(_ value: UnsafeRawBufferPointer) -> BlockHandle? {
+    var reader = VarintReader(value)
+    for _ in 0..<6 { guard reader.next() != nil else { return nil } }
     guard let offset = reader.next(), let stored = reader.next(), let bytes = UInt32(exactly: stored) else { return nil }
     return BlockHandle(offset: offset, storedBytes: bytes)
   }
@@ -37,7 +53,7 @@ struct BlockSummary {
     else { return nil }
     return BlockSummary(
       handle: BlockHandle(offset: offset, storedBytes: bytes), entries: Int(clamping: entries), tombstones: Int(clamping: tombstones),
-      minSequence: least, maxSequence: most)
+      minSequence: least, maxSequence: most, filter: filterHandle(value))
   }
 }
 
@@ -69,7 +85,7 @@ struct IndexBuilder: ~Copyable {
   private var block: BlockBuilder
   private var top: BlockBuilder
   private let partitionBytes: Int
-  private(set) var partitions: [(handle: BlockHandle, key: [UInt8], trailer: Trailer)] = []
+  private(set) var partitions: [(handle: BlockHandle, key: [UInt8], trailer: Trailer, filter: BlockHandle?)] = []
   private var pending: BlockSummary?
   private var pendingTrailer = Trailer(word: 0)
   private var last = RawBuffer(capacity: 256)
@@ -142,11 +158,15 @@ struct IndexBuilder: ~Copyable {
     return (key, trailer)
   }
 
-  mutating func addPartition(_ handle: BlockHandle, _ key: [UInt8], _ trailer: Trailer) { partitions.append((handle, key, trailer)) }
+  mutating func addPartition(_ handle: BlockHandle, _ key: [UInt8], _ trailer: Trailer) { partitions.append((handle, key, trailer, nil)) }
+
+  /// Notes the filter of the keys in partition `index`.
+  mutating func setFilter(_ handle: BlockHandle, of index: Int) { partitions[index].filter = handle }
 
   mutating func finishTop(into output: inout RawBuffer) {
     for part in partitions {
-      let summary = BlockSummary(handle: part.handle, entries: 0, tombstones: 0, minSequence: 0, maxSequence: Trailer.maxSequence)
+      let summary = BlockSummary(
+        handle: part.handle, entries: 0, tombstones: 0, minSequence: 0, maxSequence: Trailer.maxSequence, filter: part.filter)
       withUnsafeTemporaryAllocation(byteCount: BlockSummary.encodedBytes, alignment: 1) { room in
         guard let base = room.baseAddress else { return }
         let count = summary.encode(into: base)

@@ -24,7 +24,7 @@ public struct TableWriter: ~Copyable {
   private var index: IndexBuilder
   private var payload = RawBuffer(capacity: 8 << 10)
   private var compressed = RawBuffer(capacity: 8 << 10)
-  private var hashes: [UInt64] = []
+  private var hashes: FilterHashes
   private var ranges: [RangeDeletion] = []
   private var metadata: TableMetadata
   private var lastTrailer = Trailer(word: 0)
@@ -44,6 +44,7 @@ public struct TableWriter: ~Copyable {
     output = RawBuffer(capacity: Self.writeBytes + options.blockSize * 2)
     block = BlockBuilder(restartInterval: options.restartInterval, capacity: options.blockSize)
     index = IndexBuilder(partitionBytes: options.indexPartitionSize)
+    hashes = FilterHashes(options.prefixExtractor)
     metadata.minSequence = .max
     do throws(DiskError) {
       let file = try fileSystem.open(temporary, .create)
@@ -62,7 +63,7 @@ public struct TableWriter: ~Copyable {
   /// About how long the file would be if it were finished now.
   public var estimatedFileSize: UInt64 { flushedBytes + UInt64(output.count + block.estimatedBytes + index.estimatedBytes) + UInt64(filterBytes) }
 
-  private var filterBytes: Int { Int(Double(hashes.count) * (options.filterBitsPerKey ?? 0) / 8) }
+  private var filterBytes: Int { Int(Double(hashes.all.count) * (options.filterBitsPerKey ?? 0) / 8) }
 
   /// Point entries so far.
   public var entryCount: UInt64 { metadata.entryCount }
@@ -108,7 +109,7 @@ public struct TableWriter: ~Copyable {
     }
     block.add(key, trailer, value)
     lastTrailer = trailer
-    if isNewKey, options.filterBitsPerKey != nil { hashes.append(hash ?? FilterHash.hash64(key)) }
+    if options.filterBitsPerKey != nil, isNewKey || hashes.beginsPart { hashes.add(key, hash ?? FilterHash.hash64(key)) }
     count(trailer, key.count, value.count)
     if block.estimatedBytes >= options.blockSize { try endBlock() }
   }
@@ -163,6 +164,7 @@ public struct TableWriter: ~Copyable {
     payload.count = 0
     let (key, trailer) = index.finishPartition(into: &payload)
     index.addPartition(try write(.index, compressing: false), key, trailer)
+    hashes.endPart()
   }
 
   /// Writes `payload` as a block.
@@ -228,13 +230,13 @@ public struct TableWriter: ~Copyable {
   public consuming func finish() throws(TableError) -> TableMetadata {
     if !block.isEmpty { try endBlock() }
     var footer = TableFormat.Footer()
-    footer.index = try finishIndex()
-    footer.filter = try finishFilter(&footer)
+    try finishFilter(&footer)
     footer.rangeDeletions = try finishRanges()
     if metadata.isEmpty { metadata.minSequence = 0 }
     payload.count = 0
     var properties = ByteWriter()
     metadata.encode(to: &properties)
+    if footer.filterHashes > 0 { TableMetadata.encode(options.prefixExtractor, to: &properties) }
     properties.bytes.withUnsafeBytes { payload.append($0) }
     footer.properties = try write(.properties, compressing: false)
     pad(for: 0)
@@ -258,25 +260,30 @@ public struct TableWriter: ~Copyable {
   /// Drops the table; no file is left.
   public consuming func abandon() {}
 
-  private mutating func finishIndex() throws(TableError) -> BlockHandle {
+  /// Writes what is left of the index and the filter: of a small table the index and one filter, of a large one a filter for each part of the index,
+  /// and then the top that names them.
+  private mutating func finishFilter(_ footer: inout TableFormat.Footer) throws(TableError) {
     if hasEntries { metadata.largest = InternalKey(userKey: [UInt8](index.lastKey), trailer: lastTrailer) }
     index.resolve(before: nil)
-    payload.count = 0
-    if index.partitions.isEmpty {
-      _ = index.finishPartition(into: &payload)
-      return try write(.topIndex, compressing: false)
+    let bits = hashes.all.isEmpty ? nil : options.filterBitsPerKey
+    footer.indexLevels = index.partitions.isEmpty ? 1 : 2
+    if !index.partitions.isEmpty, index.hasEntries { try endIndexPartition() }
+    let isParted = !index.partitions.isEmpty && flushedBytes + UInt64(output.count) > options.wholeFilterBytes
+    if let bits, isParted {
+      for part in index.partitions.indices {
+        index.setFilter(try writeFilter(hashes.part(part), bits, &footer), of: part)
+      }
     }
-    if index.hasEntries { try endIndexPartition() }
     payload.count = 0
-    index.finishTop(into: &payload)
-    return try write(.topIndex, compressing: false)
+    if index.partitions.isEmpty { _ = index.finishPartition(into: &payload) } else { index.finishTop(into: &payload) }
+    footer.index = try write(.topIndex, compressing: false)
+    if let bits, !isParted { footer.filter = try writeFilter(hashes.all.indices, bits, &footer) }
   }
 
-  private mutating func finishFilter(_ footer: inout TableFormat.Footer) throws(TableError) -> BlockHandle {
-    footer.indexLevels = index.partitions.isEmpty ? 1 : 2
-    guard let bits = options.filterBitsPerKey, !hashes.isEmpty else { return BlockHandle(offset: 0, storedBytes: 0) }
-    var filter = BlockedBloomFilter(expectedKeys: hashes.count, bitsPerKey: bits)
-    filter.insert(hashes: hashes.span)
+  /// Writes the filter of some of the keys.
+  private mutating func writeFilter(_ keys: Range<Int>, _ bits: Double, _ footer: inout TableFormat.Footer) throws(TableError) -> BlockHandle {
+    var filter = BlockedBloomFilter(expectedKeys: keys.count, bitsPerKey: bits)
+    filter.insert(hashes: hashes.all.span.extracting(keys))
     footer.filterHashes = UInt8(filter.hashCount)
     payload.count = 0
     filter.withUnsafeBytes { payload.append($0) }
