@@ -46,7 +46,7 @@ public struct Latency: Sendable {
 /// Counts times in buckets of 1/32 of a power of two: percentiles are exact to about 3 %, recording is a few instructions without allocation.
 ///
 /// One per thread; ``add(_:)`` joins them afterwards.
-public struct LatencyHistogram: Sendable {
+public struct LatencyRecord: Sendable {
   private var counts = [UInt64](repeating: 0, count: 64 * 32 + 64)
   /// Times recorded.
   public private(set) var total: UInt64 = 0
@@ -64,7 +64,7 @@ public struct LatencyHistogram: Sendable {
   }
 
   /// Takes in what another histogram counted.
-  public mutating func add(_ other: LatencyHistogram) {
+  public mutating func add(_ other: LatencyRecord) {
     for index in counts.indices { counts[index] += other.counts[index] }
     total += other.total
     longest = Swift.max(longest, other.longest)

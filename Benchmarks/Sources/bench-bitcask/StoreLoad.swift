@@ -98,21 +98,21 @@ struct StoreLoad: Sendable {
 
   /// Runs `body` on `threads` threads, each with its share of the operations.
   func timed(
-    _ operations: Int, _ threads: Int, _ body: @escaping @Sendable (Int, Int, inout LatencyHistogram) throws -> Void
+    _ operations: Int, _ threads: Int, _ body: @escaping @Sendable (Int, Int, inout LatencyRecord) throws -> Void
   ) throws -> Figures {
     let share = operations / threads
-    let histograms = Monitor([LatencyHistogram]())
+    let histograms = Monitor([LatencyRecord]())
     let began = nanoseconds()
     let workers = (0..<threads).map { thread in
       Worker(name: "load") {
-        var histogram = LatencyHistogram()
+        var histogram = LatencyRecord()
         do { try body(thread, share, &histogram) } catch { fatal("\(error)") }
         histograms.withLock { $0.append(histogram) }
       }
     }
     for worker in workers { worker.join() }
     let seconds = Double(nanoseconds() - began) * 1e-9
-    var all = LatencyHistogram()
+    var all = LatencyRecord()
     for histogram in histograms.withLock({ $0 }) { all.add(histogram) }
     return Figures(operations: Double(share * threads), seconds: seconds, latency: all.latency)
   }

@@ -104,7 +104,7 @@ struct Tables: Sendable {
     let table = try opened(directory)
     var random = WorkloadRandom(seed: seed)
     var key = [UInt8](repeating: 0, count: 16)
-    var times = LatencyHistogram()
+    var times = LatencyRecord()
     var sum: UInt64 = 0
     let begin = nanoseconds()
     for _ in 0..<gets {

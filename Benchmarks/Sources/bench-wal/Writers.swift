@@ -21,11 +21,11 @@ struct WriterLoad: Sendable {
     let log = try WriteAheadLog.open(FilePath(directory.path), options: options).log
     let values = Values(seed: seed, size: valueBytes)
     let share = records / writers
-    let histograms = Monitor([LatencyHistogram]())
+    let histograms = Monitor([LatencyRecord]())
     let began = nanoseconds()
     let threads = (0..<writers).map { writer in
       Worker(name: "writer") { [self] in
-        var histogram = LatencyHistogram()
+        var histogram = LatencyRecord()
         do { try append(share, from: writer * share, values, to: log, &histogram) } catch { fatal("append: \(error)") }
         histograms.withLock { $0.append(histogram) }
       }
@@ -33,7 +33,7 @@ struct WriterLoad: Sendable {
     for thread in threads { thread.join() }
     try log.waitDurableIfNeeded(durability)
     let seconds = Double(nanoseconds() - began) * 1e-9
-    var all = LatencyHistogram()
+    var all = LatencyRecord()
     for histogram in histograms.withLock({ $0 }) { all.add(histogram) }
     let statistics = log.statistics
     try log.close()
@@ -43,7 +43,7 @@ struct WriterLoad: Sendable {
   }
 
   private func append(
-    _ count: Int, from first: Int, _ values: Values, to log: WriteAheadLog, _ histogram: inout LatencyHistogram
+    _ count: Int, from first: Int, _ values: Values, to log: WriteAheadLog, _ histogram: inout LatencyRecord
   ) throws(WALError) {
     for index in first..<first + count {
       let value = values.of(UInt64(index))

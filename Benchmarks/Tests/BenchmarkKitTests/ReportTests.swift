@@ -31,13 +31,13 @@ import Testing
   }
 
   @Test func percentilesAreExactToAFewPercent() throws {
-    var histogram = LatencyHistogram()
+    var histogram = LatencyRecord()
     for value in UInt64(1)...100_000 { histogram.record(value) }
     let latency = try #require(histogram.latency)
     #expect(abs(latency.p50 / 50_000 - 1) < 0.04 && abs(latency.p99 / 99_000 - 1) < 0.04 && latency.max == 100_000)
     histogram.record(.max)
     #expect(histogram.percentile(1) == .max)
-    #expect(LatencyHistogram().latency == nil)
+    #expect(LatencyRecord().latency == nil)
   }
 
   @Test func aPeersLineIsRead() throws {

@@ -1,3 +1,4 @@
+import StrataNodes
 import StrataRequirements
 import StrataSimulation
 import Testing
@@ -82,6 +83,40 @@ import Testing
     #expect(store.statistics.tombstones == 0)
     #expect(Self.tables(store) != before)
     #expect(try store.rows().count == 900)
+    try store.close()
+  }
+
+  /// Down a level at a time, each time with what lies there: deletions that come to rest above what they delete are met again.
+  @Test(.requirement("LSMTree.beyond.3")) func throughTheLevels() throws {
+    let options = Self.options(entries: 200) {
+      $0.defaultKeyspace.targetTableBytes = 64 << 10
+      $0.defaultKeyspace.baseLevelBytes = 64 << 10
+    }
+    let store = try LSMTree.open(home, options: options, on: SimulatedFileSystem())
+    var random = Random(seed: 5)
+    // What cannot be compressed: the levels are as large as what was written.
+    for number in 0..<600 {
+      try store.put(Self.key(number), (0..<300).map { _ in String(random.next(), radix: 36) }.joined(), durability: .some(.none))
+    }
+    try store.compact()
+    for number in 100..<300 { try store.delete(Self.key(number)) }
+    try store.flush()
+    Self.rest(store)
+    #expect(store.statistics.tablesByLevel[0] == 1)
+    var levels: [Int] = []
+    for _ in 0..<12 where store.statistics.tombstones > 0 {
+      for _ in 0..<4 { #expect(try Self.step(store, from: 99) == Self.key(300)) }
+      Self.rest(store)
+      for run in store.defaultKeyspace.version.levels.deeper {
+        for (lower, upper) in zip(run.tables, run.tables.dropFirst()) {
+          #expect(lower.metadata.largest < upper.metadata.smallest, "tables of a level overlap")
+        }
+      }
+      levels.append(store.defaultKeyspace.version.levels.tables.filter { $0.metadata.deletionCount > 0 }.map { Int($0.metadata.level) }.max() ?? -1)
+    }
+    #expect(store.statistics.tombstones == 0 && levels.last == -1)
+    #expect(levels.contains { $0 > 0 }, "the deletions never lay between the levels: \(levels)")
+    #expect(try store.rows().map { $0[0] } == ((0..<100).map(Self.key) + (300..<600).map(Self.key)))
     try store.close()
   }
 
