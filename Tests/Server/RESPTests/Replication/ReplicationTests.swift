@@ -149,11 +149,17 @@ import Testing
     #expect(files.isHolding)
     // Longer than the longest election timeout, 20 ticks of 25 ms.
     let start = Clocks.nanoseconds()
-    while Clocks.nanoseconds() &- start < 1_500_000_000 {
-      for id in group.founders.keys.sorted() {
-        #expect(try group.status(id)["raft_term"] == term)
-        #expect(try group.status(id)["raft_leader"] == "\(leader.rawValue)")
+    do {
+      while Clocks.nanoseconds() &- start < 1_500_000_000 {
+        for id in group.founders.keys.sorted() {
+          #expect(try group.status(id)["raft_term"] == term)
+          #expect(try group.status(id)["raft_leader"] == "\(leader.rawValue)")
+        }
       }
+    } catch {
+      // A member that waits can only be stopped when it does no more.
+      files.hold(false)
+      throw error
     }
     files.hold(false)
     let again = try group.connect(leader)

@@ -113,6 +113,19 @@ import Testing
     }
   }
 
+  @Test func aBatchOfWhichACommandHasToWaitGoesOnWhereItStopped() throws {
+    try withDirectory { path in
+      let store = try store(path)
+      let entry = batch([["INCR", "n"], ["KEYS", "*"], ["INCR", "n"]])
+      #expect(store.begin(.apply(entry)) == nil, "KEYS is not run on the member's thread")
+      while store.finished() == nil { sched_yield() }
+      #expect(store.carryOut(batch([["GET", "n"]])) == Array("$1\r\n2\r\n".utf8))
+      #expect(store.carryOut(CommandGroup.command([entry, entry])).count == 2 * (4 + ":3\r\n*1\r\n$1\r\nn\r\n:4\r\n".utf8.count))
+      #expect(store.carryOut(batch([["GET", "n"]])) == Array("$1\r\n6\r\n".utf8))
+      try store.close()
+    }
+  }
+
   @Test func aWriteThatNeverFitsEndsWithAReason() throws {
     let engine = MemoryEngine()
     engine.state.withLock { $0.writeError = EngineError(.noRoom, "too much is waiting") }
