@@ -74,21 +74,26 @@ extension LSMTree {
   /// Everything, as text, in order; read forward and backward, which must agree.
   func rows(_ bounds: KeyBounds = .all, in keyspace: Keyspace? = nil, at snapshot: Snapshot? = nil) throws -> [[String]] {
     var iterator = try iterator(bounds, in: keyspace, at: snapshot)
-    var forward: [[String]] = []
-    try iterator.first()
-    while iterator.isValid {
-      forward.append(iterator.row)
-      try iterator.next()
-    }
-    var backward: [[String]] = []
-    try iterator.last()
-    while iterator.isValid {
-      backward.append(iterator.row)
-      try iterator.previous()
-    }
-    guard forward == backward.reversed() else { throw Unexpected("forward \(forward), backward \(Array(backward.reversed()))") }
-    return forward
+    return try both(&iterator)
   }
+}
+
+/// What an iterator shows, forward and backward, which must agree.
+func both(_ iterator: inout LSMIterator) throws -> [[String]] {
+  var forward: [[String]] = []
+  try iterator.first()
+  while iterator.isValid {
+    forward.append(iterator.row)
+    try iterator.next()
+  }
+  var backward: [[String]] = []
+  try iterator.last()
+  while iterator.isValid {
+    backward.append(iterator.row)
+    try iterator.previous()
+  }
+  guard forward == backward.reversed() else { throw Unexpected("forward \(forward), backward \(Array(backward.reversed()))") }
+  return forward
 }
 
 /// A table outside of the store; `nil` deletes a key.

@@ -26,24 +26,6 @@ extension IndexedBatch {
   }
 }
 
-/// What an iterator shows, forward and backward, which must agree.
-func both(_ iterator: inout LSMIterator) throws -> [[String]] {
-  var forward: [[String]] = []
-  try iterator.first()
-  while iterator.isValid {
-    forward.append(iterator.row)
-    try iterator.next()
-  }
-  var backward: [[String]] = []
-  try iterator.last()
-  while iterator.isValid {
-    backward.append(iterator.row)
-    try iterator.previous()
-  }
-  guard forward == backward.reversed() else { throw Unexpected("forward \(forward), backward \(Array(backward.reversed()))") }
-  return forward
-}
-
 /// A batch that is read before it is written shows what the store shows after.
 @Suite struct IndexedBatchTests {
   @Test func ownChangesLieAboveTheStore() throws {

@@ -12,20 +12,7 @@ import Testing
 
   private func rows(_ store: LSMTree, _ prefix: String, at snapshot: Snapshot? = nil) throws -> [[String]] {
     var iterator = try store.iterator(prefix: bytes(prefix), at: snapshot)
-    var forward: [[String]] = []
-    try iterator.first()
-    while iterator.isValid {
-      forward.append(iterator.row)
-      try iterator.next()
-    }
-    var backward: [[String]] = []
-    try iterator.last()
-    while iterator.isValid {
-      backward.append(iterator.row)
-      try iterator.previous()
-    }
-    guard forward == backward.reversed() else { throw Unexpected("\(prefix): forward \(forward), backward \(backward)") }
-    return forward
+    return try both(&iterator)
   }
 
   private func expected(_ model: [String: String], _ prefix: String) -> [[String]] {
