@@ -39,7 +39,8 @@ build: setup-run  ## build everything, debug
 
 test: setup-test  ## install what tests need, then every test (FILTER=regex for some)
 	swift build -j $(JOBS) --build-tests
-	swift test -j $(JOBS) --skip-build $(if $(FILTER),--filter '$(FILTER)')
+	set -o pipefail; swift test -j $(JOBS) --skip-build $(if $(FILTER),--filter '$(FILTER)') 2>&1 | tee .build/tests.log \
+	  || { echo "What failed:"; grep -aE '✘|Fatal error' .build/tests.log | cut -c1-400; exit 1; }
 	$(PYTHON) -m unittest discover --start-directory Scripts --pattern "*_test.py"
 	STRATA_BINARY=.build/debug/strata $(PYTHON) -m unittest discover --start-directory Tests/Interop --pattern "test_*.py"
 
