@@ -75,6 +75,9 @@ bench-lsm: setup-bench  ## the ordered engine against RocksDB's db_bench
 bench-lsm-allocations: setup-run  ## fails where `get` or a move of an iterator allocates or counts references
 	swift run -c release --package-path Benchmarks bench-lsm-allocations
 
+lsm-differential: setup-bench  ## random operations on the ordered engine and on RocksDB, every read compared (BENCH_ARGS="--rounds 100 --seed 7")
+	swift run -c release --package-path Benchmarks lsm-differential $(BENCH_ARGS)
+
 bench-sstable: setup-bench  ## sorted tables against RocksDB's
 	swift run -c release --package-path Benchmarks bench-sstable $(BENCH_ARGS)
 
@@ -151,4 +154,4 @@ setup-bench:
 
 .PHONY: help run build test bench bench-core bench-checkers bench-sim bench-wal bench-bitcask bench-lsm bench-resp bench-test crash sim \
   sim-night soak fuzz sanitize sanitize-thread sanitize-address requirements format lint docs clean setup-run setup-test setup-bench \
-  bench-lsm-allocations bench-merkle bench-hashing bench-filters bench-sstable bench-avro bench-raft cluster nemesis
+  bench-lsm-allocations bench-merkle bench-hashing bench-filters bench-sstable bench-avro bench-raft cluster nemesis lsm-differential

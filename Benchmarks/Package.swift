@@ -35,6 +35,7 @@ let package = Package(
     bench("bench-hashing", [strata("StrataConsistentHashing")]),
     bench("bench-lsm", ["StrataCompression", "StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-lsm-allocations", ["StrataJobs", "StrataLSMTree", "StrataSSTable"].map(strata) + ["CAllocations", system]),
+    bench("lsm-differential", ["StrataCompression", "StrataLSMTree", "StrataSSTable"].map(strata) + [system]),
     bench("bench-merkle", [strata("StrataBytes"), strata("StrataMerkleTree")]),
     bench("bench-resp", []),
     bench("bench-raft", ["StrataHost", "StrataNodes", "StrataRaft"].map(strata) + [system]),

@@ -53,6 +53,16 @@ public struct Goal: Sendable {
     Goal(text: "p99 / \(peer) <= \(limit)", value: { $0.ratio(to: peer) { $0.latency?.p99 } }, limit: limit, isLeast: false)
   }
 
+  /// The subject's p99.9 is at most `limit` times that of the peer.
+  public static func p999(ofPeer peer: String, atMost limit: Double) -> Goal {
+    Goal(text: "p99.9 / \(peer) <= \(limit)", value: { $0.ratio(to: peer) { $0.latency?.p999 } }, limit: limit, isLeast: false)
+  }
+
+  /// A figure both name themselves is at most `limit` times that of the peer.
+  public static func extra(_ name: String, ofPeer peer: String, atMost limit: Double) -> Goal {
+    Goal(text: "\(name) / \(peer) <= \(limit)", value: { $0.ratio(to: peer) { $0.extras[name] } }, limit: limit, isLeast: false)
+  }
+
   /// The subject's whole run takes at most this many seconds.
   public static func seconds(atMost limit: Double) -> Goal {
     Goal(text: "seconds <= \(limit)", value: { $0.subject?.median { $0.seconds } }, limit: limit, isLeast: false)

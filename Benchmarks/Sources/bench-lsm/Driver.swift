@@ -1,3 +1,4 @@
+import BenchmarkKit
 import Foundation
 import StrataCompression
 import StrataJobs
@@ -14,68 +15,100 @@ struct Driver: Sendable {
   var batch = 1
   var valueBytes = 100
   var seed: UInt64 = 1
+  var cacheBytes = 1 << 30
+  var compression = Codec.none
+  /// Ends a load of writes after so many seconds instead of ``num`` operations.
+  var seconds: Double?
   /// Filled and compacted first where the directory is empty, outside the time.
-  var needsData: Bool { !workload.hasPrefix("fill") }
+  var needsData: Bool { !workload.hasPrefix("fill") && workload != "mergerandom" }
+  /// Whether the load counts ``reads`` instead of ``num``.
+  var isRead: Bool { ["read", "seek", "multiread"].contains { workload.hasPrefix($0) } }
+  /// A thread beside the readers writes 10 MiB a second.
+  var isBesideWriter: Bool { workload.hasSuffix("whilewriting") }
 
-  private func options() -> LSMOptions {
+  func options() -> LSMOptions {
     var options = LSMOptions()
     options.memtableBytes = 64 << 20
-    options.blockCacheBytes = 1 << 30
+    options.blockCacheBytes = cacheBytes
     options.memoryLimit = 4 << 30
     options.durability = workload == "fillsync" ? .everyWrite : .none
-    options.defaultKeyspace.table.compression = .none
+    options.defaultKeyspace.table.compression = compression
     options.defaultKeyspace.table.filterBitsPerKey = 10
     options.defaultKeyspace.table.blockSize = 4096
     options.background = .threads(compactions: 1)
+    if workload == "mergerandom" { options.defaultKeyspace.mergeOperator = Sum() }
     return options
   }
 
-  /// Runs the load in `directory`: operations and seconds.
-  func run(in directory: String) throws -> (operations: Int, seconds: Double) {
+  /// Runs the load in `directory`, whose store it makes where there is none.
+  func run(in directory: String) throws -> Figures {
     let path = FilePath(directory).appending("strata")
+    let store = try opened(path)
+    let failures = Monitor<[any Error]>([])
+    let times = Monitor(LatencyRecord())
+    let isOver = Monitor(false)
+    @Sendable func worker(_ body: @escaping @Sendable () throws -> Void) -> Worker {
+      Worker(name: "bench") { do { try body() } catch { failures.withLock { $0.append(error) } } }
+    }
+    let began = MonotonicClock.now()
+    let workers = (0..<threads).map { thread in
+      worker {
+        let record = try work(store, thread: thread)
+        times.withLock { $0.add(record) }
+      }
+    }
+    let writer = isBesideWriter ? worker { try write(store, until: isOver) } : nil
+    for worker in workers { worker.join() }
+    let seconds = Double(MonotonicClock.now() - began) / 1e9
+    isOver.withLock { $0 = true }
+    writer?.join()
+    if let failure = failures.withLock({ $0.first }) { throw failure }
+    try store.close()
+    return Figures(operations: Double((isRead ? reads : num) * threads), seconds: seconds, latency: times.withLock { $0.latency })
+  }
+
+  /// The store of the load, filled in random order and compacted where that is wanted and not done.
+  func opened(_ path: FilePath) throws -> LSMTree {
     let isFresh = !FileManager.default.fileExists(atPath: path.string)
     let store = try LSMTree.open(path, options: options())
-    if needsData, isFresh {
+    guard needsData else { return store }
+    if isFresh {
       var fill = self
       fill.workload = "fillrandom"
       fill.threads = 1
       fill.batch = 1
-      try fill.work(store, thread: 0)
+      fill.seconds = nil
+      _ = try fill.work(store, thread: 0)
       try store.compact()
     }
-    if needsData { try store.waitForBackgroundWork() }
-    let operations = workload.hasPrefix("read") || workload.hasPrefix("seek") ? reads : num
-    let failures = Monitor<[any Error]>([])
-    let began = MonotonicClock.now()
-    let workers = (0..<threads).map { thread in
-      Worker(name: "bench-\(thread)") {
-        do { try self.work(store, thread: thread) } catch { failures.withLock { $0.append(error) } }
-      }
-    }
-    for worker in workers { worker.join() }
-    let seconds = Double(MonotonicClock.now() - began) / 1e9
-    if let failure = failures.withLock({ $0.first }) { throw failure }
-    try store.close()
-    return (operations * threads, seconds)
+    try store.waitForBackgroundWork()
+    return store
   }
 
   /// db_bench's keys: the number in eight bytes, the most significant first, then zeros as text.
-  private func writeKey(_ number: Int, _ key: UnsafeMutableRawBufferPointer) {
+  func writeKey(_ number: Int, _ key: UnsafeMutableRawBufferPointer) {
     key.storeBytes(of: UInt64(number).bigEndian, as: UInt64.self)
     for index in 8..<16 { key[index] = 0x30 }
   }
 
-  private func work(_ store: LSMTree, thread: Int) throws {
+  /// Does one thread's share; how long each operation took where the load is one whose latencies are compared.
+  private func work(_ store: LSMTree, thread: Int) throws -> LatencyRecord {
     var random = SplitMix(state: seed &+ UInt64(thread) &* 1000)
+    var times = LatencyRecord()
     let key = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)
     defer { key.deallocate() }
     switch workload {
     case "fillseq", "fillrandom", "fillsync", "overwrite": try fill(store, key, &random)
     case "readrandom", "readmissing": try read(store, key, &random)
     case "seekrandom", "seekrandomreverse": try seek(store, key, &random)
+    case "readwhilewriting": try readTimed(store, key, &random, &times)
+    case "seekrandomwhilewriting": try seekTimed(store, key, &random, &times)
+    case "multireadrandom": try readMany(store, key, &random)
+    case "mergerandom": try merge(store, key, &random)
     case "readseq", "readreverse": try scan(store)
     default: throw BenchFailure(what: "unknown load \(workload)")
     }
+    return times
   }
 
   private func fill(_ store: LSMTree, _ keyBytes: UnsafeMutableRawBufferPointer, _ random: inout SplitMix) throws {

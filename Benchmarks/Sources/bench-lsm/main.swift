@@ -5,70 +5,73 @@ import SystemPackage
 // LSMTree beside RocksDB's own db_bench. With `--benchmarks=...` among the arguments the program is a driver with db_bench's flags instead, and
 // prints what db_bench prints.
 
-/// Flags that make RocksDB do what the engine does: no compression, ten bits of filter, checksums verified, blocks of 4 KiB, a cache of a gigabyte.
-func flags(_ driver: Driver) -> [String] {
-  [
-    "--num=\(driver.num)", "--reads=\(driver.reads)", "--key_size=16", "--value_size=\(driver.valueBytes)", "--compression_type=none",
-    "--cache_size=1073741824", "--bloom_bits=10", "--block_size=4096", "--write_buffer_size=67108864", "--max_background_jobs=2",
-    "--level_compaction_dynamic_level_bytes=true", "--open_files=-1", "--verify_checksum=1", "--statistics=0", "--seed=\(driver.seed)",
-    "--threads=\(driver.threads)", "--batch_size=\(driver.batch)",
+func comparison(_ title: String, _ driver: Driver, atLeast limit: Double) -> Comparison {
+  let subject = Contender("strata", keepsData: driver.needsData) { try driver.run(in: $0.directory.path) }
+  let peers = [Contender("rocksdb", keepsData: driver.needsData) { try DBBench(driver: driver).figures(in: $0.directory) }] + levelDB(driver)
+  return Comparison(
+    title, unit: "operations",
+    parameters: [("num", "\(driver.num)"), ("value bytes", "\(driver.valueBytes)"), ("threads", "\(driver.threads)"), ("batch", "\(driver.batch)")],
+    subject: subject, peers: peers,
+    goals: [.ratio(to: "rocksdb", atLeast: limit)] + (driver.isBesideWriter ? [.p999(ofPeer: "rocksdb", atMost: 1.0)] : []))
+}
+
+/// LevelDB on the loads it has: one thread that reads or writes, no compression.
+func levelDB(_ driver: Driver) -> [Contender] {
+  let loads = [
+    "fillseq", "fillrandom", "overwrite", "fillsync", "readrandom", "readmissing", "seekrandom", "seekrandomreverse", "readseq", "readreverse",
+  ]
+  guard loads.contains(driver.workload), driver.threads == 1, driver.compression == .none else { return [] }
+  return [
+    .peer(
+      "leveldb_bench",
+      [
+        "--load", driver.workload, "--num", "\(driver.num)", "--reads", "\(driver.reads)", "--value-size", "\(driver.valueBytes)", "--batch",
+        "\(driver.batch)", "--cache", "\(driver.cacheBytes)", "--seed", "\(driver.seed)",
+      ], as: "leveldb", keepsData: driver.needsData)
   ]
 }
 
-/// Runs db_bench and reads `name : x micros/op y ops/sec` of the load asked for.
-func rocksDB(_ driver: Driver, _ directory: URL) throws -> Figures {
-  let database = directory.appendingPathComponent("rocksdb")
-  let isFresh = !FileManager.default.fileExists(atPath: database.path)
-  var name = driver.workload
-  var arguments = flags(driver) + ["--db=\(database.path)"]
-  if driver.workload == "fillsync" { arguments.append("--sync=1") }
-  if driver.workload.hasPrefix("seekrandom") {
-    name = "seekrandom"
-    arguments.append("--seek_nexts=10")
-    if driver.workload == "seekrandomreverse" { arguments.append("--reverse_iterator=true") }
-  }
-  if driver.needsData {
-    if isFresh { _ = try dbBench(arguments.filter { !$0.hasPrefix("--threads") } + ["--benchmarks=fillrandom,compact,waitforcompaction"]) }
-    arguments.append("--use_existing_db=1")
-  }
-  let text = try dbBench(arguments + ["--benchmarks=\(name)"])
-  for line in text.split(separator: "\n") where line.hasPrefix(name) {
-    let words = line.split(separator: " ")
-    guard let place = words.firstIndex(of: "ops/sec"), place > 0, let rate = Double(words[place - 1]), rate > 0 else { continue }
-    let operations = driver.workload.hasPrefix("read") || driver.workload.hasPrefix("seek") ? driver.reads : driver.num
-    return Figures(operations: Double(operations * driver.threads), seconds: Double(operations * driver.threads) / rate)
-  }
-  throw BenchFailure(what: "db_bench said nothing of \(name): \(text.suffix(400))")
+/// The store after a long time of overwriting; by default 20 s a round, with `--scale 30` the ten minutes of the target.
+func steadyState(_ driver: Driver, seconds: Double) -> Comparison {
+  Comparison(
+    "overwrite, steady state", unit: "operations", parameters: [("num", "\(driver.num)"), ("seconds", "\(Int(seconds))")],
+    subject: Contender("strata") { try driver.steady(in: $0.directory, seconds: seconds) },
+    peers: [Contender("rocksdb") { try DBBench(driver: driver).steady(in: $0.directory, seconds: seconds) }],
+    goals: [
+      .extra("write amplification", ofPeer: "rocksdb", atMost: 1.05), .extra("space amplification", atMost: 1.15),
+      .extra("longest write ms", atMost: 1000), .extra("variation %", atMost: 20),
+    ])
 }
 
-func dbBench(_ arguments: [String]) throws -> String {
-  let process = Process()
-  process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-  process.arguments = ["db_bench"] + arguments
-  let output = Pipe()
-  process.standardOutput = output
-  process.standardError = FileHandle.nullDevice
-  try process.run()
-  let data = output.fileHandleForReading.readDataToEndOfFile()
-  process.waitUntilExit()
-  return String(decoding: data, as: UTF8.self)
-}
-
-func comparison(_ title: String, _ driver: Driver, atLeast limit: Double) -> Comparison {
-  let subject = Contender("strata", keepsData: driver.needsData) { round in
-    let (operations, seconds) = try driver.run(in: round.directory.path)
-    return Figures(operations: Double(operations), seconds: seconds)
-  }
-  let peer = Contender("rocksdb", keepsData: driver.needsData) { round in try rocksDB(driver, round.directory) }
-  return Comparison(
-    title, unit: "operations", parameters: [("num", "\(driver.num)"), ("value bytes", "\(driver.valueBytes)")], subject: subject, peers: [peer],
-    goals: [.ratio(to: "rocksdb", atLeast: limit)])
+func seekBehindDeletions(_ driver: Driver, _ count: Int) -> Comparison {
+  Comparison(
+    "seek behind deleted neighbours", unit: "operations", parameters: [("num", "\(driver.num)"), ("deleted", "\(count)")],
+    subject: Contender("strata") { try driver.seekBehindDeletions(count, in: $0.directory) }, peers: [],
+    goals: [.extra("first seek us", atMost: 50), .extra("seek within 5 s us", atMost: 50)])
 }
 
 func comparisons(_ options: BenchmarkOptions) -> [Comparison] {
   let num = options.scaled(1_000_000)
   func driver(_ workload: String, num count: Int? = nil, threads: Int = 1, batch: Int = 1) -> Driver {
     Driver(workload: workload, num: count ?? num, reads: count ?? num, threads: threads, batch: batch, seed: options.seed)
+  }
+  /// A second pass: values of 400 bytes, compressed.
+  func compressed(_ driver: Driver) -> Driver {
+    var driver = driver
+    driver.valueBytes = 400
+    driver.compression = .lz4
+    return driver
+  }
+  /// A store ten times as large as its cache.
+  func uncached(_ driver: Driver) -> Driver {
+    var driver = driver
+    driver.cacheBytes = max(1 << 20, driver.num * (16 + driver.valueBytes) / 10)
+    return driver
+  }
+  func merging(_ driver: Driver) -> Driver {
+    var driver = driver
+    driver.valueBytes = 8
+    return driver
   }
   return [
     comparison("fillseq", driver("fillseq"), atLeast: 1.2),
@@ -77,12 +80,24 @@ func comparisons(_ options: BenchmarkOptions) -> [Comparison] {
     comparison("fillrandom, 4 threads", driver("fillrandom", num: num / 4, threads: 4), atLeast: 1.2),
     comparison("fillrandom, batches of 100", driver("fillrandom", batch: 100), atLeast: 1.2),
     comparison("fillsync", driver("fillsync", num: max(1, options.scaled(2000))), atLeast: 1.0),
+    comparison("fillsync, 32 threads", driver("fillsync", num: max(1, options.scaled(500)), threads: 32), atLeast: 1.2),
     comparison("readrandom", driver("readrandom"), atLeast: 1.1),
+    comparison("readrandom, 2 threads", driver("readrandom", threads: 2), atLeast: 1.1),
+    comparison("readrandom, ten times the cache", uncached(driver("readrandom")), atLeast: 1.0),
     comparison("readmissing", driver("readmissing"), atLeast: 1.2),
+    comparison("multireadrandom, batches of 10", driver("multireadrandom", batch: 10), atLeast: 1.0),
     comparison("seekrandom, 10 nexts", driver("seekrandom"), atLeast: 1.1),
     comparison("seekrandom, 10 nexts, reverse", driver("seekrandomreverse"), atLeast: 1.1),
     comparison("readseq", driver("readseq"), atLeast: 1.0),
     comparison("readreverse", driver("readreverse"), atLeast: 1.0),
+    comparison("readwhilewriting, 2 threads", driver("readwhilewriting", threads: 2), atLeast: 1.0),
+    comparison("seekrandomwhilewriting, 2 threads", driver("seekrandomwhilewriting", threads: 2), atLeast: 1.0),
+    comparison("mergerandom", merging(driver("mergerandom")), atLeast: 1.0),
+    comparison("fillrandom, lz4", compressed(driver("fillrandom")), atLeast: 1.2),
+    comparison("readrandom, lz4", compressed(driver("readrandom")), atLeast: 1.1),
+    comparison("readseq, lz4", compressed(driver("readseq")), atLeast: 1.0),
+    steadyState(driver("overwrite"), seconds: Double(options.scaled(20))),
+    seekBehindDeletions(driver("seekrandom", num: 2 * num), num),
   ]
 }
 
@@ -102,9 +117,9 @@ func drive(_ arguments: [String]) throws {
       seed: flags["seed"].flatMap { UInt64($0) } ?? 1)
     let directory = flags["db"] ?? "bench-lsm-data"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    let (operations, seconds) = try driver.run(in: directory)
-    let micros = String(format: "%.3f", seconds * 1e6 / Double(operations))
-    print("\(workload.padding(toLength: 12, withPad: " ", startingAt: 0)) : \(micros) micros/op \(Int(Double(operations) / seconds)) ops/sec")
+    let figures = try driver.run(in: directory)
+    let micros = String(format: "%.3f", figures.seconds * 1e6 / figures.operations)
+    print("\(workload.padding(toLength: 12, withPad: " ", startingAt: 0)) : \(micros) micros/op \(Int(figures.throughput)) ops/sec")
   }
 }
 

@@ -128,6 +128,37 @@ import Testing
     #expect(there == live)
   }
 
+  /// The default keyspace may stand in a batch by its name and as none: it is one all the same, also where its part is larger than a memtable.
+  @Test func aBatchNamesTheDefaultKeyspaceOrDoesNot() throws {
+    let store = try LSMTree.open(home, options: tinyOptions { $0.memtableBytes = 16 << 10 }, on: SimulatedFileSystem())
+    var expected: [String: String] = [:]
+    for round in 0..<40 {
+      var batch = WriteBatch()
+      for number in 0..<6 {
+        let (key, value) = ("\(round * number % 50)", String(repeating: "\(number)", count: 100 * round))
+        try batch.put(bytes(key).span.bytes, bytes(value).span.bytes, in: (round + number) % 2 == 0 ? nil : store.defaultKeyspace)
+        expected[key] = value
+      }
+      let before = store.lastVersion
+      #expect(try store.write(batch) == before + 6)
+    }
+    #expect(try store.rows() == expected.sorted { $0.key < $1.key }.map { [$0.key, $0.value] })
+    try store.flush()
+    while store.stepBackground() {}
+    #expect(try store.rows() == expected.sorted { $0.key < $1.key }.map { [$0.key, $0.value] })
+    try store.close()
+  }
+
+  /// An entry as large as a memtable of a size about which memtables begin to have an index.
+  @Test func entriesOfAMemtablesSizeAreTaken() throws {
+    let store = try LSMTree.open(home, options: tinyOptions { $0.memtableBytes = 16 << 10 }, on: SimulatedFileSystem())
+    for count in stride(from: 15_000, through: 16_600, by: 16) {
+      try store.put("\(count)", String(repeating: "x", count: count))
+      #expect(try store.get("\(count)")?.utf8.count == count)
+    }
+    try store.close()
+  }
+
   @Test func batchesMayCarryVersions() throws {
     let store = try open()
     var batch = WriteBatch()

@@ -53,7 +53,7 @@ final class Memtable: @unchecked Sendable {
     self.arena = arena
     self.number = number
     self.entryLimit = entryLimit
-    capacity = arena.capacity - VersionIndex.bytes(ofArena: arena.capacity)
+    capacity = VersionIndex.start(inArena: arena.capacity)
     list = Skiplist(arena.base, index: VersionIndex(atEndOf: arena.base, capacity: arena.capacity), prefix: prefix)
     used = Atomic((Skiplist.headerBytes + 7) & ~7)
     splices = .allocate(capacity: Self.spliceCount)
@@ -70,8 +70,8 @@ final class Memtable: @unchecked Sendable {
   /// The arena a memtable needs for entries that take `bytes`.
   static func arenaBytes(forEntries bytes: Int) -> Int {
     let least = bytes + (Skiplist.headerBytes + 7) & ~7
-    // An index takes a sixteenth at most, and its header.
-    return VersionIndex.bytes(ofArena: least) == 0 ? least : least + least / 14 + 128
+    // An index takes a sixteenth at most, and its header. Where the arena becomes larger than asked it may have one though this alone would not.
+    return least + least / 14 + 128
   }
 
   /// Promises room for entries that take at most `bytes`; `false` where the memtable is full. Under the commit lock.
@@ -109,6 +109,7 @@ final class Memtable: @unchecked Sendable {
     let height = max(1, Skiplist.height(trailer.sequence) - (older == 0 ? 0 : 1))
     let bytes = Skiplist.nodeBytes(height: height, key: key.count, value: value.count)
     let offset = used.add(bytes, ordering: .acquiringAndReleasing).oldValue
+    precondition(offset &+ bytes <= capacity, "an entry beyond what was reserved")
     list.insert(at: offset, height: height, key: key, hash: hash, trailer: trailer, value: value, before: older, &splice)
     if trailer.word & 0xFF == UInt64(EntryKind.deletion.rawValue) { deletions.add(1, ordering: .relaxed) }
   }

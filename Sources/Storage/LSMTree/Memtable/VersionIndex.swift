@@ -28,9 +28,15 @@ struct VersionIndex: @unchecked Sendable {
   private let mask: Int
 
   /// How much of an arena of `capacity` bytes an index takes: at most a sixteenth and its header.
-  static func bytes(ofArena capacity: Int) -> Int {
+  private static func bytes(ofArena capacity: Int) -> Int {
     guard capacity >= leastArena else { return 0 }
     return headerBytes + slotCount(capacity) * 8
+  }
+
+  /// Where the index of an arena begins: what is before is left for entries. The arena's end where there is none.
+  static func start(inArena capacity: Int) -> Int {
+    let bytes = bytes(ofArena: capacity)
+    return bytes == 0 ? capacity : (capacity - bytes) & ~7
   }
 
   private static func slotCount(_ capacity: Int) -> Int { 1 << (Int.bitWidth - 1 - (capacity / 128).leadingZeroBitCount) }
@@ -39,7 +45,7 @@ struct VersionIndex: @unchecked Sendable {
   init?(atEndOf arena: UnsafeMutableRawPointer, capacity: Int) {
     let bytes = Self.bytes(ofArena: capacity)
     guard bytes > 0 else { return nil }
-    let start = arena + ((capacity - bytes) & ~7)
+    let start = arena + Self.start(inArena: capacity)
     start.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     header = start.bindMemory(to: Header.self, capacity: 1)
     header.initialize(to: Header())

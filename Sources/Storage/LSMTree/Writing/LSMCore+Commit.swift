@@ -92,16 +92,28 @@ extension LSMCore {
     guard batch.byteCount <= batchLimit else { throw .batchTooLarge(bytes: batch.byteCount, limit: batchLimit) }
     let count = batch.sequenceCount
     guard count > 0 else { return (try commit.withLock { (state) throws(LSMError) in try emptyWrite(version, &state) }, nil) }
-    var shares = [batch.first] + batch.others
-    for index in shares.indices {
-      let keyspace = shares[index].keyspace ?? defaultKeyspace
-      try check(keyspace)
-      shares[index].keyspace = keyspace
-    }
+    let shares = try shares(of: batch)
     return try batch.writer.bytes.withUnsafeBytes { (bytes) throws(LSMError) in
       // The batch is this function's alone, and its header is the room that was left for it.
       try write(UnsafeMutableRawBufferPointer(mutating: bytes), count, shares, version, options)
     }
+  }
+
+  /// What the keyspaces of a batch must hold, each of them once: the default one may stand in a batch by its name and as none.
+  private func shares(of batch: borrowing WriteBatch) throws(LSMError) -> [WriteBatch.Share] {
+    var shares: [WriteBatch.Share] = []
+    for var share in [batch.first] + batch.others {
+      let keyspace = share.keyspace ?? defaultKeyspace
+      try check(keyspace)
+      if let index = shares.firstIndex(where: { $0.keyspace === keyspace }) {
+        shares[index].bytes += share.bytes
+        shares[index].entries += share.entries
+      } else {
+        share.keyspace = keyspace
+        shares.append(share)
+      }
+    }
+    return shares
   }
 
   private func write(
