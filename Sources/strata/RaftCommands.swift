@@ -86,6 +86,34 @@ struct RaftCommands: ParsableCommand {
     print("ok")
   }
 
+  /// Lets a node receive the log, without a vote, until it has kept up, and only then carries out the change that gives it a vote: a node that
+  /// is not there, or far behind, would count among those of whom a majority is needed.
+  static func changeWhenCaughtUp(
+    _ server: Server, _ node: UInt64, at address: String, _ command: [String], _ isDone: ([(name: String, value: String)]) -> Bool
+  ) {
+    do throws(RESPClient.Failure) {
+      if kind(of: node, in: try status(try server.connect())) != "voter" {
+        try atLeader(server, ["RAFT", "ADDLEARNER", "\(node)", address]) { kind(of: node, in: $0) == "learner" && isCaughtUp(node, $0) }
+      }
+    } catch {
+      let follows = !error.description.hasPrefix("proposed")
+      Outcome.exit(Outcome.refused, follows ? "\(error)" : "node \(node) gets no vote before it has the log; is it started, at \(address)? \(error)")
+    }
+    change(server, command, isDone)
+  }
+
+  /// Whether the leader, whose status this is, hears a member and it is hardly behind.
+  private static func isCaughtUp(_ node: UInt64, _ status: [(name: String, value: String)]) -> Bool {
+    for line in status where line.name.hasPrefix("slave") {
+      let fields = line.value.split(separator: ",")
+      // Of a new member the leader has no bad news either: what shows that it is there is that it holds something.
+      guard fields.contains("id=\(node)"), fields.contains("state=online"), !fields.contains("offset=0") else { continue }
+      let lag = fields.first { $0.hasPrefix("lag=") }.flatMap { Int($0.dropFirst(4)) }
+      return lag.map { $0 <= 1000 } ?? false
+    }
+    return false
+  }
+
   static func kind(of id: UInt64, in status: [(name: String, value: String)]) -> String? {
     // While two sets of voters must agree the change is not in effect.
     guard status.first(where: { $0.name == "raft_members" })?.value.contains("&&") == false else { return "joint" }
@@ -111,12 +139,14 @@ struct RaftCommands: ParsableCommand {
   /// `strata raft add`
   struct Add: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Make a node a voting member. Start it first; it gets the log, or a snapshot, from the leader.")
+      abstract: "Make a node a voting member, once it has the log, or a snapshot, from the leader. Start it first.")
     @Argument(help: "Its number, which no node ever had.") var node: UInt64
     @Argument(help: "Where it listens for the other members: host:port.") var address: String
     @OptionGroup var server: Server
 
-    func run() { RaftCommands.change(server, ["RAFT", "ADD", "\(node)", address]) { kind(of: node, in: $0) == "voter" } }
+    func run() {
+      RaftCommands.changeWhenCaughtUp(server, node, at: address, ["RAFT", "ADD", "\(node)", address]) { kind(of: node, in: $0) == "voter" }
+    }
   }
 
   /// `strata raft add-learner`
@@ -158,14 +188,14 @@ struct RaftCommands: ParsableCommand {
 
   /// `strata raft replace`
   struct Replace: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Put a node in the place of a member, in one step.")
+    static let configuration = CommandConfiguration(abstract: "Put a node in the place of a member, in one step, once it has the log.")
     @Argument(help: "The member that goes.") var old: UInt64
     @Argument(help: "The number of the node that comes.") var new: UInt64
     @Argument(help: "Where it listens for the other members: host:port.") var address: String
     @OptionGroup var server: Server
 
     func run() {
-      RaftCommands.change(server, ["RAFT", "REPLACE", "\(old)", "\(new)", address]) {
+      RaftCommands.changeWhenCaughtUp(server, new, at: address, ["RAFT", "REPLACE", "\(old)", "\(new)", address]) {
         kind(of: new, in: $0) == "voter" && kind(of: old, in: $0) == nil
       }
     }

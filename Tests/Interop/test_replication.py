@@ -170,6 +170,21 @@ class Cluster(unittest.TestCase):
         fourth.start()
         self.assertEqual(fourth.call("DBSIZE"), ("integer", 600))
 
+    def test_a_node_that_is_not_there_gets_no_vote(self):
+        self.start_three()
+        address = f"127.0.0.1:{self.peers[4]}"
+        result = self.raft(1, "add", "4", address, "--timeout", "2")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("is it started", result.stderr)
+        # Two of three are a majority still.
+        victim = next(node for node in (2, 3) if node != self.leader())
+        self.members[victim].kill()
+        self.assertEqual(self.members[1].call("SET", "a", "1"), ("simple", b"OK"))
+        fourth = self.member(4, "--peer-address", address).start()
+        result = self.raft(1, "add", "4", address)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(fourth.call("GET", "a"), ("bulk", b"1"))
+
     def test_a_member_that_lost_its_disk_comes_back(self):
         self.start_three()
         self.members[1].call("SET", "a", "1")

@@ -55,6 +55,8 @@ struct ClusterLoad: Sendable {
   var inflight: Int
   var seconds: Double
   var preloads = false
+  /// Connections over which the requests in flight go.
+  var connections = 100
 
   func measure(_ kind: ClusterKind, in directory: URL) throws -> Figures {
     let ports = try (0..<6).map { _ in try freePort() }
@@ -80,7 +82,8 @@ struct ClusterLoad: Sendable {
     let line = try load(
       kind, endpoints,
       [
-        "-op", operation, "-inflight", "\(inflight)", "-seconds", "\(seconds)", preloads ? "-preload=true" : "-preload=false",
+        "-op", operation, "-inflight", "\(inflight)", "-connections", "\(connections)", "-seconds", "\(seconds)",
+        preloads ? "-preload=true" : "-preload=false",
       ])
     guard let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Double], let operations = object["operations"],
       let elapsed = object["seconds"], object["failures"] == 0
@@ -146,10 +149,21 @@ struct ClusterFailure: Error, CustomStringConvertible {
 func clusterComparisons(_ options: BenchmarkOptions) -> [Comparison] {
   let seconds = max(1, 5 * options.scale)
   func compare(_ title: String, _ load: ClusterLoad, _ subject: ClusterKind, goals: [Goal]) -> Comparison {
-    Comparison(
-      title, unit: "requests", parameters: [("members", "3"), ("value", "256 B"), ("in flight", "\(load.inflight)"), ("keys", "10000")],
-      subject: Contender(subject.name) { round in try load.measure(subject, in: round.directory) },
-      peers: [Contender(ClusterKind.etcd.name) { round in try load.measure(.etcd, in: round.directory) }], goals: goals)
+    var peers = [Contender(ClusterKind.etcd.name) { round in try load.measure(.etcd, in: round.directory) }]
+    if load.inflight > load.connections {
+      // What the same costs where nothing that is asked at the same time goes together.
+      var apart = load
+      apart.connections = load.inflight
+      let measured = apart
+      peers.append(Contender("\(subject.name), a connection each") { round in try measured.measure(subject, in: round.directory) })
+    }
+    return Comparison(
+      title, unit: "requests",
+      parameters: [
+        ("members", "3"), ("value", "256 B"), ("in flight", "\(load.inflight)"),
+        ("connections", "\(min(load.connections, load.inflight))"), ("keys", "10000"),
+      ],
+      subject: Contender(subject.name) { round in try load.measure(subject, in: round.directory) }, peers: peers, goals: goals)
   }
   let strata = ClusterKind.strata("strata", reads: "linearizable")
   let lease = ClusterKind.strata("strata, leases", reads: "lease")

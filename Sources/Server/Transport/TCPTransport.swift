@@ -19,7 +19,7 @@ import StrataNodes
 /// oldest frames make room, since protocols repeat what matters. Files that messages name are fetched beside, resumed where they were when a
 /// connection was lost, and the message is delivered when all are there.
 ///
-/// Thread-safe. ``start(_:logger:)`` and ``close()`` wait and must not be called on an event loop or in an asynchronous context.
+/// Thread-safe. ``start(_:on:logger:)`` and ``close()`` wait and must not be called on an event loop or in an asynchronous context.
 public final class TCPTransport: Transport {
   /// The member that sends and receives here.
   public let node: NodeID
@@ -28,6 +28,7 @@ public final class TCPTransport: Transport {
 
   private let shared: TransportShared
   private let group: MultiThreadedEventLoopGroup
+  private let ownsGroup: Bool
   private let listener: any Channel
   private let worker: SerialWorker
   private let turns: RepeatedTask?
@@ -36,8 +37,12 @@ public final class TCPTransport: Transport {
 
   /// Listens, and begins to dial the peers.
   ///
+  /// - Parameter loops: whose threads serve the connections, in the place of threads of the transport's own; they are the caller's to end, after
+  ///   ``close()``.
   /// - Throws: ``TCPTransportError``; nothing is left running then.
-  public static func start(_ options: TransportOptions, logger: Logger) throws(TCPTransportError) -> TCPTransport {
+  public static func start(
+    _ options: TransportOptions, on loops: MultiThreadedEventLoopGroup? = nil, logger: Logger
+  ) throws(TCPTransportError) -> TCPTransport {
     guard options.node != 0 else { throw .badOptions("node 0 names nobody") }
     guard options.peers[options.node] == nil else { throw .badOptions("\(options.node) is listed among its own peers") }
     guard options.chunkBytes > 0, options.chunkBytes <= Int(Fetch.maxBytes) else { throw .badOptions("chunks have 1 to \(Fetch.maxBytes) bytes") }
@@ -48,25 +53,28 @@ public final class TCPTransport: Transport {
     let shared = try TransportShared(options, logger)
     let worker = SerialWorker(name: "transport-disk")
     if let store = options.attachments { try shared.begin(worker, store) }
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, options.threads))
+    let group = loops ?? MultiThreadedEventLoopGroup(numberOfThreads: max(1, options.threads))
     let listener: any Channel
     do {
       listener = try bootstrap(shared, group).bind(host: options.host, port: options.port).wait()
     } catch {
       worker.finish()
-      try? group.syncShutdownGracefully()
+      if loops == nil { try? group.syncShutdownGracefully() }
       throw .cannotListen(PeerAddress(host: options.host, port: options.port), reason: "\(error)")
     }
-    let transport = TCPTransport(shared, group, listener, worker)
+    let transport = TCPTransport(shared, group, ownsGroup: loops == nil, listener, worker)
     for (peer, address) in options.peers { transport.setPeer(peer, address) }
     return transport
   }
 
-  private init(_ shared: TransportShared, _ group: MultiThreadedEventLoopGroup, _ listener: any Channel, _ worker: SerialWorker) {
+  private init(
+    _ shared: TransportShared, _ group: MultiThreadedEventLoopGroup, ownsGroup: Bool, _ listener: any Channel, _ worker: SerialWorker
+  ) {
     node = shared.options.node
     port = listener.localAddress?.port ?? 0
     self.shared = shared
     self.group = group
+    self.ownsGroup = ownsGroup
     self.listener = listener
     self.worker = worker
     executor = LoopExecutor(group.next())
@@ -153,7 +161,7 @@ public final class TCPTransport: Transport {
     for channel in inbound { try? channel.close().wait() }
     for link in links { try? link.close().wait() }
     worker.finish()
-    try? group.syncShutdownGracefully()
+    if ownsGroup { try? group.syncShutdownGracefully() }
   }
 }
 

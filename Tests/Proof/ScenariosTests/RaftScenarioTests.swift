@@ -27,6 +27,7 @@ struct RaftScenarioTests {
     ("read-before-commit", 6, "linearizability"), ("lease-from-answer", 19, "linearizability"), ("lease-outlives-transfer", 77, "linearizability"),
     ("amnesia", 61, "ElectionSafety"), ("read-name-reused", 554, "linearizability"), ("vote-cleared", 1, "OneVotePerTerm"),
     ("joint-half", 8, "CommittedIsDurable"), ("applied-twice", 63, "linearizability"),
+    ("asked-at-work", 4, "linearizability"), ("answered-early", 1, "linearizability"),
   ])
   func defectsAreCaught(_ name: String, _ seed: UInt64, _ kind: String) throws {
     let scenario = try #require(Catalogue.scenario("raft.\(name)"))

@@ -106,6 +106,9 @@ extension RaftCore {
       transferee: transferee, isRepairing: isRepairing)
   }
 
+  /// Its term, and who leads in it as far as this member knows; nobody where zero. O(1).
+  var termAndLeader: (Term, NodeID) { (term, leader) }
+
   /// The last entry the state machine has applied; its term is 0 where that is no longer in memory. O(1).
   public var appliedPlace: LogPlace { LogPlace(term: log.term(at: log.applied) ?? 0, index: log.applied) }
 

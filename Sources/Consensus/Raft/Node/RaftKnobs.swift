@@ -47,6 +47,8 @@ public struct RaftKnobs: NodeKnobs, Hashable {
   package var flaw: RaftFlaw?
   /// Whether sessions are ignored: a defect on purpose.
   package var appliesTwice = false
+  /// Whether questions are answered while the machine is at work: a defect on purpose.
+  package var asksAtWork = false
 
   /// The settings a product would choose.
   public init() {}

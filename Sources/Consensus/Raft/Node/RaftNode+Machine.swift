@@ -72,16 +72,34 @@ extension RaftNode {
 
   /// Replaces a long log by the state it has led to, and a tail for members that are a little behind.
   mutating func compactIfDue(_ out: inout Effects<RaftNode>) {
+    guard whyNotCompact == nil else { return }
     let applied = core.log.applied
-    let base = core.log.base.index
-    guard applied > base, applied == machine.applied, saving == nil, held.isEmpty else { return }
-    let isLong = Int(clamping: applied - base) >= knobs.compactEntries + knobs.keptEntries
-    guard isLong || core.log.bytes >= knobs.compactBytes, !needsCheckpoint, checkpointTicket == nil, core.survey == nil else { return }
+    let isLong = Int(clamping: applied - core.log.base.index) >= knobs.compactEntries + knobs.keptEntries
+    guard isLong || core.log.bytes >= knobs.compactBytes else { return }
     // What did not fit is not asked for again before much has changed.
     if let oversized, Int(clamping: applied - oversized.at) < knobs.compactEntries { return }
+    beginCompacting(isLong: isLong, &out)
+  }
+
+  /// The same because somebody asked for it. Says why not, if so.
+  mutating func compactNow(_ out: inout Effects<RaftNode>) -> String? {
+    if let reason = whyNotCompact { return reason }
+    beginCompacting(isLong: false, &out)
+    return nil
+  }
+
+  private var whyNotCompact: String? {
+    guard core.log.applied > max(core.log.base.index, core.snapshot?.index ?? 0) else { return "nothing was applied since the last snapshot" }
+    guard saving == nil, held.isEmpty, checkpointTicket == nil else { return "a snapshot is under way" }
+    guard core.log.applied == machine.applied else { return "the machine is at work" }
+    return needsCheckpoint || core.survey != nil ? "this member is getting back what it lost" : nil
+  }
+
+  private mutating func beginCompacting(isLong: Bool, _ out: inout Effects<RaftNode>) {
+    let applied = core.log.applied
     guard let term = core.log.term(at: applied) else { return }
     // Where the log is long in bytes rather than in entries, half of it is tail enough.
-    let kept = isLong ? UInt64(knobs.keptEntries) : min(UInt64(knobs.keptEntries), (applied - base) / 2)
+    let kept = isLong ? UInt64(knobs.keptEntries) : min(UInt64(knobs.keptEntries), (applied - core.log.base.index) / 2)
     saving = SavePoint(place: LogPlace(term: term, index: applied), confState: core.status.confState, kept: kept)
     if case .done(let state) = machine.beginSnapshot() { finishSnapshot(state, &out) }
   }

@@ -26,6 +26,7 @@ extension RaftNode {
       begin(.query(bytes), client, &out)
     case .change(let change): answer(client, &out) { core throws(RaftError) in _ = try core.proposeConfChange(change) }
     case .transfer(let target): answer(client, &out) { core throws(RaftError) in try core.transferLeadership(to: target) }
+    case .snapshot: out.reply(client, compactNow(&out).map { .refused($0) } ?? .proposed)
     }
   }
 

@@ -25,13 +25,15 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
     case change(ConfChange)
     /// Another leader.
     case transfer(NodeID)
+    /// A snapshot of what this member has applied, in whose favour its log is shortened now.
+    case snapshot
   }
 
   /// What clients hear.
   public enum Response: Hashable, Sendable {
     /// The machine's answer.
     case answer([UInt8])
-    /// A change of members or leader was proposed; what comes of it shows later.
+    /// A change of members or leader was proposed, or a snapshot begun; what comes of it shows later.
     case proposed
     /// The request had no effect, and why.
     case refused(String)
@@ -130,7 +132,8 @@ public struct RaftNode<Machine: RaftStateMachine>: Node {
   ) throws(RecoveryError) -> RaftNode {
     var initial = InitialState.founding(peers, isDamaged: durable.isDamaged)
     var machine = ReplicatedMachine<Machine>(
-      machine: machine, sessions: SessionTable(lifetime: knobs.sessionLifetime, capacity: knobs.maxSessions), forgetsSessions: knobs.appliesTwice)
+      machine: machine, sessions: SessionTable(lifetime: knobs.sessionLifetime, capacity: knobs.maxSessions), forgetsSessions: knobs.appliesTwice,
+      asksAtWork: knobs.asksAtWork)
     machine.found(at: initial.applied)
     initial.snapshot?.data = machine.snapshot() ?? []
     for record in durable.records {

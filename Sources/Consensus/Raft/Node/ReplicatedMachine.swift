@@ -35,11 +35,14 @@ struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
   private(set) var applied: LogIndex = 0
   /// Whether a command that comes twice takes effect twice: a defect on purpose.
   let forgetsSessions: Bool
+  /// Whether what is on its way counts as done where questions are asked: a defect on purpose.
+  let asksAtWork: Bool
 
-  init(machine: Machine, sessions: SessionTable, forgetsSessions: Bool = false) {
+  init(machine: Machine, sessions: SessionTable, forgetsSessions: Bool = false, asksAtWork: Bool = false) {
     self.machine = machine
     self.sessions = sessions
     self.forgetsSessions = forgetsSessions
+    self.asksAtWork = asksAtWork
   }
 
   /// What a command's entry holds beside the command.
@@ -74,7 +77,7 @@ struct ReplicatedMachine<Machine: RaftStateMachine>: Sendable {
   var takesEntries: Bool { work == nil && (saving == nil || machine.takesCommands) }
 
   /// Whether questions may be asked.
-  var takesQuestions: Bool { work == nil }
+  var takesQuestions: Bool { work == nil || asksAtWork }
 
   /// Applies the next entry; what it is not meant for changes nothing. Where the machine goes on with it, ``finished()`` tells of its end.
   mutating func apply(_ entry: Entry) -> Progress<Event?> {

@@ -1,3 +1,4 @@
+import StrataBytes
 import StrataJobs
 import StrataNodes
 import Synchronization
@@ -16,10 +17,16 @@ class HostCell: @unchecked Sendable {
   /// The time the host's queue has it down for; `.max` for none.
   final var queuedFor = UInt64.max
 
-  /// Gives the node what has come for it and what is due, and carries out what it wants but for the frames, which go to their outbox.
+  /// Gives the node what has come for it and what is due, and carries out what it wants but for the frames, which go to their outbox, and the writes.
   func turn(_ loop: HostLoop) { preconditionFailure("every cell has a turn of its own") }
 
-  /// Calls the completions the turn has led to.
+  /// Gives the log what the turn has led to.
+  func write() {}
+
+  /// How many completions the turn has led to.
+  var dueAnswers: Int { 0 }
+
+  /// Calls them.
   func answer() {}
 
   /// Ends the node.
@@ -78,6 +85,7 @@ final class HostLoop: @unchecked Sendable {
   private var cells: [ObjectIdentifier: HostCell] = [:]
   private var outboxes: [ObjectIdentifier: Outbox] = [:]
   private var counts = HostStatistics()
+  private var writer = ByteWriter(capacity: 512)
 
   init(on executor: (any HostExecutor)? = nil) { self.executor = executor }
 
@@ -162,10 +170,18 @@ final class HostLoop: @unchecked Sendable {
       give(entry.element)
       served.append(entry.element)
     }
+    // A few answers are given first: frames wake peers, who may want the processor that whoever waits for an answer needs. Many are not, as
+    // the peers would wait for all of them.
+    let answersFirst = served.reduce(0) { $0 + $1.dueAnswers } <= Self.fewAnswers
+    if answersFirst { for cell in served { cell.answer() } }
+    // What a peer does with a frame, and its disk, takes longer than this host's own.
     for outbox in outboxes.values where !outbox.isEmpty { counts.batchesSent += UInt64(outbox.flush()) }
-    for cell in served { cell.answer() }
+    for cell in served { cell.write() }
+    if !answersFirst { for cell in served { cell.answer() } }
     publish(since: start)
   }
+
+  private static let fewAnswers = 4
 
   private func finish() {
     for cell in cells.values { cell.end(.stopped, self) }
@@ -213,6 +229,15 @@ final class HostLoop: @unchecked Sendable {
   func began(_ cell: HostCell) { cells[ObjectIdentifier(cell)] = cell }
 
   func ended(_ cell: HostCell) { cells[ObjectIdentifier(cell)] = nil }
+
+  /// What `body` writes.
+  func written(_ body: (inout ByteWriter) -> Void) -> [UInt8] {
+    writer.removeAll()
+    body(&writer)
+    return Self.copy(writer)
+  }
+
+  private static func copy(_ writer: borrowing ByteWriter) -> [UInt8] { writer.bytes.withUnsafeBytes { Array($0) } }
 
   func outbox(for transport: any Transport) -> Outbox {
     if let outbox = outboxes[ObjectIdentifier(transport)] { return outbox }

@@ -6,7 +6,7 @@ import Synchronization
 
 /// One node with all that belongs to it: the inbox any thread may put something into, and, for the host's thread alone, the node, its timers, its
 /// open requests and its writes.
-// `inbox`, `published`, `finished` and the atomics guard themselves; every other variable is touched by the host's thread alone once the cell runs.
+// `inbox`, `published` and the atomics guard themselves; every other variable is touched by the host's thread alone once the cell runs.
 final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   typealias Completion = HostedNode<N>.Completion
 
@@ -29,6 +29,8 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
     var refusal: HostError.Ending?
     /// Whether nothing is taken any more.
     var hasEnded = false
+    /// Whether the node is gone, and everybody who waited for it has been told.
+    var isGone = false
   }
 
   enum WakeUp {
@@ -60,7 +62,6 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   private let loop: HostLoop
   private let codec: any MessageCodec<N.Message>
   let inbox = Monitor(Inbox())
-  private let finished = Monitor(false)
   private let published = Monitor(NodeStatistics())
   private let lastSession = Atomic<UInt64>(0)
   let openRequests = Atomic<Int>(0)
@@ -79,7 +80,6 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
   private var outbox: Outbox?
   private var hasBegun = false
   private var batch: [Arrival] = []
-  private var writer = ByteWriter(capacity: 512)
   var ended: HostError.Ending?
   var hasLogFailed = false
   var sessions: [SessionID: Session] = [:]
@@ -147,7 +147,7 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
 
   func stop() {
     _ = put(.stop)
-    if !loop.isCurrent { _ = finished.wait(until: { $0 ? true : nil }) }
+    if !loop.isCurrent { _ = inbox.wait(until: { $0.isGone ? true : nil }) }
   }
 
   func receive(_ payload: RawSpan, from: NodeID, attachments: StagedAttachments?) {
@@ -208,8 +208,8 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
     batch.removeAll(keepingCapacity: true)
     fireDue(now)
     settle(now)
-    flushWrites()
     schedule()
+    if wakesAt == .max { giveMemoryBack() }
     if let ended {
       end(ended, loop)
     } else if let node {
@@ -217,6 +217,8 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
     }
     published.withLock { $0 = statistics }
   }
+
+  override func write() { flushWrites() }
 
   private func begin(_ loop: HostLoop) {
     hasBegun = true
@@ -283,6 +285,8 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
     for session in sessions.keys.sorted() { _ = close(session, .failure(.outcomeUnknown(.ended(ending)))) }
   }
 
+  override var dueAnswers: Int { answers.count }
+
   override func answer() {
     guard !answers.isEmpty else { return }
     var due: [(completion: Completion, result: Result<N.Response, HostError>)] = []
@@ -300,12 +304,9 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
       statistics.messagesUnsendable += 1
       return
     }
-    writer.removeAll()
-    codec.encode(message, into: &writer)
-    outbox.append(Frame(group: group, from: id, to: peer, payload: Self.written(writer), attachments: codec.attachments(of: message)))
+    let payload = loop.written { codec.encode(message, into: &$0) }
+    outbox.append(Frame(group: group, from: id, to: peer, payload: payload, attachments: codec.attachments(of: message)))
   }
-
-  private static func written(_ writer: borrowing ByteWriter) -> [UInt8] { writer.bytes.withUnsafeBytes { Array($0) } }
 
   override func end(_ ending: HostError.Ending, _ loop: HostLoop) {
     transport?.unregister(group)
@@ -328,8 +329,21 @@ final class NodeCell<N: Node>: HostCell, FrameReceiver, @unchecked Sendable {
     tickets = []
     wakesAt = .max
     loop.ended(self)
-    finished.withLock { $0 = true }
-    finished.broadcast()
+    inbox.withLock { $0.isGone = true }
+    inbox.broadcast()
+  }
+
+  /// A node that waits for nobody, not even for the time, may not be heard of for long: of what its turns need, nothing is kept.
+  private func giveMemoryBack() {
+    batch = []
+    out = Effects()
+    if sessions.isEmpty { sessions = [:] }
+    if timers.isEmpty { timers = [:] }
+    if wakeUps.count == 0 { wakeUps.removeAll() }
+    if writes.isEmpty { writes = [] }
+    if tickets.isEmpty { tickets = [] }
+    if flights.isEmpty { flights = [] }
+    inbox.withLock { if $0.arrivals.isEmpty { $0.arrivals = [] } }
   }
 
   /// Empties the inbox into `batch`, which gives its memory in exchange.

@@ -8,7 +8,7 @@ import StrataSimulation
 /// Clients read, write and compare-and-set registers that a Raft group keeps; whatever fails, the history must be linearizable and the invariants of
 /// the group must hold.
 struct RaftScenario<Variant: RaftVariant>: Scenario {
-  typealias N = RaftNode<KeyValueMachine>
+  typealias N = RaftNode<Variant.Machine>
 
   static var name: String { "raft.\(Variant.name)" }
   static var summary: String { Variant.summary }
@@ -91,7 +91,7 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
   }
 
   private var history = History<RegisterModel.Op, RegisterModel.Result>()
-  private var invariants: RaftInvariants<KeyValueMachine>
+  private var invariants: RaftInvariants<Variant.Machine>
   private var adversary = RaftAdversary()
   private let keys: Int
   /// How often each client has left a node that did not answer.
@@ -139,7 +139,7 @@ struct RaftScenario<Variant: RaftVariant>: Scenario {
       guard command[0] > 0 else { return .write(key: Int(command[1]), first) }
       return .compareAndSet(
         key: Int(command[1]), expected: command[0] == 2 ? first : nil, new: KeyValueMachine.value(Array(command[10..<18])) ?? 0)
-    case .change, .transfer: return nil
+    case .change, .transfer, .snapshot: return nil
     }
   }
 

@@ -3,6 +3,8 @@ import StrataSimulation
 
 /// A way to run the group: sound, or broken on purpose.
 protocol RaftVariant: SendableMetatype {
+  /// What keeps the registers.
+  associatedtype Machine: RaftStateMachine = KeyValueMachine
   static var name: String { get }
   static var summary: String { get }
   static var changesMembers: Bool { get }
@@ -53,6 +55,12 @@ enum UnaskedRaft: RaftVariant {
   static var summary: String { "the same without pre-vote" }
   static var needsAll: Bool { true }
   static func adjust(_ knobs: inout RaftKnobs) { knobs.preVote = false }
+}
+
+enum WorkingRaft: RaftVariant {
+  typealias Machine = WorkingMachine<Faithful>
+  static var name: String { "working" }
+  static var summary: String { "the same with machines that work beside their members and are done later" }
 }
 
 /// What the variants broken on purpose have in common.
@@ -162,12 +170,26 @@ enum AppliesTwice: RaftVariant {
   static var summary: String { "broken: a command that arrives twice takes effect twice" }
   static func adjust(_ knobs: inout RaftKnobs) { knobs.appliesTwice = true }
 }
+enum AsksAtWork: RaftVariant {
+  typealias Machine = WorkingMachine<Faithful>
+  static var faults: Set<FaultKind>? { .plain }
+  static var name: String { "asked-at-work" }
+  static var summary: String { "broken: what a machine is still at work on counts as applied, and questions are answered" }
+  static func adjust(_ knobs: inout RaftKnobs) { knobs.asksAtWork = true }
+}
+enum AnsweredEarly: RaftVariant {
+  typealias Machine = WorkingMachine<AnswersEarly>
+  static var faults: Set<FaultKind>? { .plain }
+  static var name: String { "answered-early" }
+  static var summary: String { "broken: a machine answers commands before they have their effect" }
+}
 
 /// Every way to run it.
 enum RaftScenarios {
   static let sound: [AnyScenario] = [
     AnyScenario(RaftScenario<SoundRaft>.self), AnyScenario(RaftScenario<LeasedRaft>.self), AnyScenario(RaftScenario<ChangingRaft>.self),
     AnyScenario(RaftScenario<PlainRaft>.self), AnyScenario(RaftScenario<UnaskedRaft>.self),
+    AnyScenario(RaftScenario<WorkingRaft>.self),
   ]
 
   static let broken: [AnyScenario] = [
@@ -179,6 +201,6 @@ enum RaftScenarios {
     AnyScenario(RaftScenario<ReadBeforeCommit>.self), AnyScenario(RaftScenario<LeaseFromAnswer>.self),
     AnyScenario(RaftScenario<LeaseOutlivesTransfer>.self), AnyScenario(RaftScenario<RaftAmnesia>.self),
     AnyScenario(RaftScenario<ReadNameReused>.self), AnyScenario(RaftScenario<VoteCleared>.self), AnyScenario(RaftScenario<JointHalf>.self),
-    AnyScenario(RaftScenario<AppliesTwice>.self),
+    AnyScenario(RaftScenario<AppliesTwice>.self), AnyScenario(RaftScenario<AsksAtWork>.self), AnyScenario(RaftScenario<AnsweredEarly>.self),
   ]
 }

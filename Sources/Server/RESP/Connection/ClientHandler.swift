@@ -129,7 +129,9 @@ final class ClientHandler: ChannelDuplexHandler {
   }
 
   func read(context: ChannelHandlerContext) {
-    if isPaused { readIsPending = true } else { context.read() }
+    // While the group is at a command, what a client sends next is taken once: not to read costs two calls of the system for each command.
+    let readsAhead = isOffloaded && !waitsForRoom && !isSlow && input.readableBytes == 0 && loopState.desk != nil
+    if isPaused, !readsAhead { readIsPending = true } else { context.read() }
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {

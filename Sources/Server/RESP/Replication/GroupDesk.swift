@@ -79,8 +79,13 @@ final class GroupDesk: @unchecked Sendable {
     let group = sent
     let bound = NIOLoopBound(group, eventLoop: loop)
     replication.write(CommandGroup.command(sent.map(\.command))) { result in
-      self.loop.execute { self.written(bound.value, result) }
+      self.onLoop { self.written(bound.value, result) }
     }
+  }
+
+  /// At once where the member has its turns on this loop, whose thread then has the answer.
+  private func onLoop(_ body: @escaping @Sendable () -> Void) {
+    if loop.inEventLoop { body() } else { loop.execute(body) }
   }
 
   private func written(_ group: [Write], _ result: Answer) {
@@ -104,7 +109,7 @@ final class GroupDesk: @unchecked Sendable {
     openReads += 1
     let bound = NIOLoopBound(asked, eventLoop: loop)
     replication.confirm { failure in
-      self.loop.execute {
+      self.onLoop {
         self.openReads -= 1
         if self.openReads < Self.maxOpen { self.askForReads() }
         for completion in bound.value { completion(failure) }

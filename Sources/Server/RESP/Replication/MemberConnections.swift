@@ -1,4 +1,5 @@
 import Logging
+import NIOPosix
 import StrataHost
 import StrataNodes
 import StrataTransport
@@ -14,10 +15,10 @@ struct MemberConnections: Sendable {
   var close: @Sendable () -> Void
 
   /// Over TCP. `allowsInsecure` permits an address that other machines reach without certificates. The member runs on the
-  /// thread of these connections, which no client shares.
+  /// thread of these connections: one of `loops`, or one of its own where there are none.
   /// - Throws: `.refused` where the address cannot be listened on or the certificates cannot be used.
   static func overTCP(
-    _ options: ReplicationOptions, _ files: StoreFiles, allowsInsecure: Bool, logger: Logger
+    _ options: ReplicationOptions, _ files: StoreFiles, on loops: MultiThreadedEventLoopGroup?, allowsInsecure: Bool, logger: Logger
   ) throws(EngineError) -> MemberConnections {
     let own = options.peerAddress ?? options.founders[options.node] ?? ""
     guard let address = PeerAddress(own) else { throw EngineError(.refused, "'\(own)' is not an address to listen on for other members") }
@@ -31,7 +32,7 @@ struct MemberConnections: Sendable {
     }
     for (id, founder) in options.founders where id != options.node { settings.peers[id] = PeerAddress(founder) }
     let transport: TCPTransport
-    do { transport = try TCPTransport.start(settings, logger: logger) } catch { throw EngineError(.refused, "\(error)") }
+    do { transport = try TCPTransport.start(settings, on: loops, logger: logger) } catch { throw EngineError(.refused, "\(error)") }
     return MemberConnections(
       transport: transport, executor: transport.executor,
       setPeer: { id, text in if let address = PeerAddress(text) { transport.setPeer(id, address) } },

@@ -49,20 +49,23 @@ public final class RESPServer: Sendable {
   /// Binds, then comes up as a member of a group, then serves: any command at any member. ``stop()`` leaves the group running without this member.
   /// - Throws: a ``ServerError``; nothing is left running or open.
   public static func start(options: ServerOptions, logger: Logger, replication: ReplicationOptions) throws(ServerError) -> RESPServer {
-    try start(options: options, logger: logger, replication: replication) { member, files throws(EngineError) in
-      try MemberConnections.overTCP(member, files, allowsInsecure: options.allowsInsecure, logger: logger)
+    try start(options: options, logger: logger, replication: replication) { member, files, group throws(EngineError) in
+      // One thread for clients and member needs no waking of the other at each command; more threads leave the member one of its own.
+      let loops = options.threads > 1 ? nil : group
+      return try MemberConnections.overTCP(member, files, on: loops, allowsInsecure: options.allowsInsecure, logger: logger)
     }
   }
 
   static func start(
     options: ServerOptions, logger: Logger, replication: ReplicationOptions,
-    connect: (ReplicationOptions, StoreFiles) throws(EngineError) -> MemberConnections
+    connect: (ReplicationOptions, StoreFiles, MultiThreadedEventLoopGroup) throws(EngineError) -> MemberConnections
   ) throws(ServerError) -> RESPServer {
     var options = options
     options.maxBulkBytes = min(options.maxBulkBytes, Replication.maxBulkBytes)
     let settings = options
-    return try start(options: options, logger: logger) { () throws(EngineError) in
-      .replication(try Replication.open(replication, settings, logger: logger, connect: connect))
+    return try start(options: options, logger: logger) { group throws(EngineError) in
+      .replication(
+        try Replication.open(replication, settings, logger: logger) { member, files throws(EngineError) in try connect(member, files, group) })
     }
   }
 
@@ -72,11 +75,11 @@ public final class RESPServer: Sendable {
   public static func start(
     options: ServerOptions, logger: Logger, engine open: () throws(EngineError) -> any KeyValueEngine
   ) throws(ServerError) -> RESPServer {
-    try start(options: options, logger: logger) { () throws(EngineError) in .engine(try open()) }
+    try start(options: options, logger: logger) { _ throws(EngineError) in .engine(try open()) }
   }
 
   private static func start(
-    options: ServerOptions, logger: Logger, backend open: () throws(EngineError) -> Backend
+    options: ServerOptions, logger: Logger, backend open: (MultiThreadedEventLoopGroup) throws(EngineError) -> Backend
   ) throws(ServerError) -> RESPServer {
     guard options.allowsInsecure || options.password != nil || isLoopback(options.host) else { throw .insecure(options.host) }
     let tls: NIOSSLContext?
@@ -95,13 +98,13 @@ public final class RESPServer: Sendable {
 
   private static func start(
     _ options: ServerOptions, _ logger: Logger, _ group: MultiThreadedEventLoopGroup, _ pool: NIOThreadPool, _ tls: NIOSSLContext?,
-    _ open: () throws(EngineError) -> Backend
+    _ open: (MultiThreadedEventLoopGroup) throws(EngineError) -> Backend
   ) throws(ServerError) -> RESPServer {
     let box = StateBox()
     let listener = try bind(options, group, box, tls)
     let state: ServerState
     do throws(EngineError) {
-      switch try open() {
+      switch try open(group) {
       case .engine(let engine):
         do throws(EngineError) {
           let keyspace = try Keyspace(engine: engine, cacheBytes: options.cacheBytes, clock: options.clock)

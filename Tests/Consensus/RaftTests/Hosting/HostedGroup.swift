@@ -48,6 +48,8 @@ final class HostedGroup {
   let ids: [NodeID] = [1, 2, 3]
   var knobs = RaftKnobs()
   var options = WALOptions()
+  /// Who has led, as each member that was started has known it.
+  private(set) var watches: [NodeID: LeaderWatch] = [:]
   private(set) var members: [NodeID: Running] = [:]
 
   init() throws {
@@ -72,8 +74,11 @@ final class HostedGroup {
     guard let disk = opened else { return }
     let host = Host(name: "member \(id)")
     let log = disk.log(of: 1, running: ListMachine.self)
+    let watch = LeaderWatch()
+    watches[id] = watch
     let node = try host.run(
-      Member.self, as: id, in: 1, peers: ids, knobs: knobs, log: log, codec: RaftMessageCodec(), over: network.transport(of: id))
+      Member.self, as: id, in: 1, peers: ids, knobs: knobs, log: log, codec: RaftMessageCodec(), over: network.transport(of: id),
+      observer: { watch.look(at: $0) })
     members[id] = Running(host: host, disk: disk, log: log, node: node)
   }
 

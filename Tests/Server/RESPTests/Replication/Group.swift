@@ -45,7 +45,7 @@ final class Group {
     let network = network
     servers[id] = try RESPServer.start(
       options: server, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, replication: options
-    ) { _, _ in MemberConnections(transport: network.transport(of: id), executor: nil, setPeer: { _, _ in }, close: {}) }
+    ) { _, _, _ in MemberConnections(transport: network.transport(of: id), executor: nil, setPeer: { _, _ in }, close: {}) }
   }
 
   func stop(_ id: NodeID) throws { try servers.removeValue(forKey: id)?.stop() }

@@ -1,5 +1,6 @@
 import Logging
 import NIOCore
+import StrataDisk
 import StrataHost
 import StrataLSMTree
 import StrataNodes
@@ -81,10 +82,12 @@ import Testing
 
   // MARK: The store
 
-  private func store(_ path: String, options: LSMOptions = LSMOptions()) throws -> ReplicatedStore {
+  private func store(
+    _ path: String, options: LSMOptions = LSMOptions(), on fileSystem: any FileSystem = POSIXFileSystem()
+  ) throws -> ReplicatedStore {
     try ReplicatedStore(
       .init(path), options: options, maxReplyBytes: 1 << 20, cacheBytes: 1 << 16, clock: { 5000 },
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, on: fileSystem)
   }
 
   private func withDirectory(_ body: (String) throws -> Void) throws {
@@ -194,6 +197,62 @@ import Testing
       #expect(a.carryOut(batch([["GET", "k"]])) == Array("$1\r\n1\r\n".utf8))
       #expect(a.failure == nil)
       try a.close()
+    }
+  }
+
+  @Test func aCheckpointInTheMakingOutlivesTheRemovalOfOldOnes() throws {
+    try withDirectory { path in
+      let files = HeldFiles()
+      let a = try store(path + "/a", on: files)
+      _ = a.carryOut(batch([["SET", "k", "1"]]))
+      let first = try #require(a.snapshot())
+      _ = a.carryOut(batch([["SET", "k", "2"]]))
+      files.hold(true)
+      #expect(a.begin(.save) == nil)
+      while !files.isHolding { sched_yield() }
+      // Half of it is there when the one before it turns out to be durable.
+      a.isDurable(try StoreSnapshot(decoding: first))
+      files.hold(false)
+      var outcome = a.finished()
+      while outcome == nil {
+        sched_yield()
+        outcome = a.finished()
+      }
+      guard case .saved(let state?)? = outcome else {
+        Issue.record("the checkpoint came to \(outcome as Any)")
+        return
+      }
+      _ = a.carryOut(batch([["SET", "k", "3"]]))
+      #expect(a.restore(state))
+      #expect(a.carryOut(batch([["GET", "k"]])) == Array("$1\r\n2\r\n".utf8))
+      try a.close()
+    }
+  }
+
+  @Test func aCheckpointThatHasJustComeStaysUntilItIsTakenOver() throws {
+    try withDirectory { path in
+      let a = try store(path + "/a")
+      _ = a.carryOut(batch([["SET", "k", "1"]]))
+      let snapshot = try StoreSnapshot(decoding: try #require(a.snapshot()))
+      // The same checkpoint as it arrives at another member.
+      let b = try store(path + "/b")
+      let staged = b.directory.path.appending("incoming").appending("1")
+      try b.fileSystem.makeDirectories(staged)
+      for file in snapshot.checkpoint.files {
+        try b.fileSystem.link(a.directory.file(file.name, ofCheckpoint: snapshot.checkpoint.id), to: staged.appending(file.name))
+      }
+      try b.directory.adopt(StagedAttachments(set: snapshot.checkpoint, directory: staged))
+      b.removeOldCheckpoints()
+      #expect(b.restore(snapshot.encoded()))
+      #expect(b.carryOut(batch([["GET", "k"]])) == Array("$1\r\n1\r\n".utf8))
+      // From here on the store's account of snapshots counts: two later ones leave it no place.
+      for value in ["2", "3"] {
+        _ = b.carryOut(batch([["SET", "k", value]]))
+        b.isDurable(try StoreSnapshot(decoding: try #require(b.snapshot())))
+      }
+      #expect(try b.fileSystem.status(b.directory.checkpoint(snapshot.checkpoint.id)) == nil)
+      try a.close()
+      try b.close()
     }
   }
 
