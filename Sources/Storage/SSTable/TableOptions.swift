@@ -25,6 +25,8 @@ public struct TableOptions: Sendable {
   public var level: UInt8 = 0
   /// Seconds since 1970 to be noted as the time of creation.
   public var createdAt: UInt64 = 0
+  /// Seconds since 1970 by when all entries had been written first; ``createdAt`` where `nil`.
+  public var newestTime: UInt64?
 
   public init() {}
 }

@@ -35,7 +35,7 @@ import Testing
         options.flushesOnClose = random.chance(1, in: 2)
         options.blockCacheBytes = [0, 4096, 1 << 20][random.below(3)]
         options.durability = random.chance(1, in: 2) ? .none : .everyWrite
-        options.defaultKeyspace.style = random.chance(1, in: 4) ? .sizeTiered : .leveled
+        options.defaultKeyspace.style = [.leveled, .leveled, .sizeTiered, .timeWindow][random.below(4)]
         options.defaultKeyspace.targetTableBytes = [512, 2048, 16384][random.below(3)]
         options.defaultKeyspace.baseLevelBytes = [512, 4096][random.below(2)]
         options.defaultKeyspace.fanOut = random.within(2...4)

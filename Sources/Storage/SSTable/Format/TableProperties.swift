@@ -8,6 +8,7 @@ extension TableMetadata {
   private enum Tag: UInt8, CaseIterable {
     case fileID = 1, fileSize, entryCount, valueCount, deletionCount, rangeDeletionCount, mergeCount, smallestKey, smallestTrailer, largestKey,
       largestTrailer, minSequence, maxSequence, rawKeyBytes, rawValueBytes, dataBlockCount, tombstoneDenseBlocks, fileChecksum, createdAt, level
+    case newestTime = 22
   }
 
   /// Appends the encoding.
@@ -21,6 +22,7 @@ extension TableMetadata {
     Self.write(.largestTrailer, largest.trailer.word, &writer)
     Self.write(.fileChecksum, UInt64(fileChecksum), &writer)
     Self.write(.level, UInt64(level), &writer)
+    if newestTime != createdAt { Self.write(.newestTime, newestTime, &writer) }
   }
 
   private static func write(_ tag: Tag, _ value: UInt64, _ writer: inout ByteWriter) {
@@ -65,6 +67,7 @@ extension TableMetadata {
   /// Reads what ``encode(to:)`` wrote, all that `reader` has left.
   package init(from reader: inout ByteReader) throws(DecodeError) {
     self.init(fileID: 0)
+    var newest: UInt64?
     while !reader.isAtEnd {
       let tag = Tag(rawValue: try reader.readUInt8())
       let length = Int(try reader.readVarint32())
@@ -88,7 +91,10 @@ extension TableMetadata {
         fileChecksum = UInt32(truncatingIfNeeded: number)
       } else if tag == .level {
         level = UInt8(truncatingIfNeeded: number)
+      } else if tag == .newestTime {
+        newest = number
       }
     }
+    newestTime = newest ?? createdAt
   }
 }

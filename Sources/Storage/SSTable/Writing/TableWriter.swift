@@ -41,6 +41,7 @@ public struct TableWriter: ~Copyable {
     temporary = FilePath(path.string + ".tmp")
     head = TableFormat.encode(.init(fileID: fileID, databaseID: options.databaseID, createdAt: options.createdAt))
     metadata = TableMetadata(fileID: fileID, level: options.level, createdAt: options.createdAt)
+    if let newestTime = options.newestTime { metadata.newestTime = newestTime }
     output = RawBuffer(capacity: Self.writeBytes + options.blockSize * 2)
     block = BlockBuilder(restartInterval: options.restartInterval, capacity: options.blockSize)
     index = IndexBuilder(partitionBytes: options.indexPartitionSize)
