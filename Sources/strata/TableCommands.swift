@@ -9,12 +9,12 @@ struct TableCommands: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "table", abstract: "Build, read, check, save, merge sorted tables; exchange them with LevelDB.",
     discussion: "Keys are the arguments' bytes. A table is written aside and appears under its name when it is durable.",
-    subcommands: [Build.self, Dump.self, Get.self, Scan.self, Verify.self, Salvage.self, Export.self, Import.self, Merge.self])
+    subcommands: [Build.self, Dump.self, Get.self, Scan.self, Verify.self, Salvage.self, Export.self, Import.self, Merge.self, Compact.self])
 
   /// Ends the process as a table's error asks for.
   static func fail(_ error: TableError) -> Never {
     switch error {
-    case .notATable, .corruptBlock, .truncated, .foreignTable, .miscounted: Outcome.exit(Outcome.damage, "\(error)")
+    case .notATable, .corruptBlock, .truncated, .foreignTable, .corruptList, .miscounted: Outcome.exit(Outcome.damage, "\(error)")
     case .outOfOrder, .keyTooLarge, .valueTooLarge, .emptyRange, .missingMergeOperator, .inexpressible, .unsupportedFormat, .disk:
       Outcome.exit(Outcome.refused, "\(error)")
     }

@@ -102,6 +102,29 @@ class Table(unittest.TestCase):
         self.assertEqual(strata("merge", self.table, self.table).returncode, 64)
         self.assertEqual(strata("scan", self.table).stdout.count("\n"), 5)
 
+    def test_compact(self):
+        home, newer = self.path("set"), self.path("2.sst")
+        self.build(newer, [put("a", "newest", 9), {"op": "delete", "key": "c", "sequence": 8}])
+        done = strata("compact", home, "--add", self.table, "--add", newer, "--json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["plans"]), (0, 0), done.stderr)
+        for number in range(3, 7):
+            file = self.path(f"{number}.sst")
+            self.build(file, [put("d", str(number), number + 10)])
+            done = strata("compact", home, "--add", file, "--json")
+        made = json.loads(done.stdout)
+        self.assertLess(len(made["tables"]), 6)
+        rows = []
+        for table in reversed(made["tables"]):
+            rows += self.rows(home + f"/{table['file']:010}.sst")
+        self.assertEqual([row["value"] for row in rows if row["key"] == "d"][-1], "6")
+        there = sorted(name for name in os.listdir(home) if name.endswith(".sst"))
+        self.assertEqual(there, sorted(f"{table['file']:010}.sst" for table in made["tables"]))
+        self.assertIn("tables", strata("compact", home, "--strategy", "leveled").stdout)
+        self.assertEqual(strata("compact", home, "--strategy", "fifo", "--fifo-bytes", "1").stdout, "1 plans carried out, 0 tables\n")
+        self.assertEqual(strata("compact", home, "--strategy", "oldest").returncode, 64)
+        pathlib.Path(home + "/TABLES").write_bytes(b"STRATLST")
+        self.assertEqual(strata("compact", home).returncode, 2)
+
     def test_leveldb(self):
         for compression in ["none", "snappy"]:
             there, back = self.path(f"00000{len(compression)}.sst"), self.path("back.sst")

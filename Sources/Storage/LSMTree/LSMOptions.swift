@@ -112,7 +112,7 @@ public struct KeyspaceOptions: Sendable {
   public var fanOut = 10
   /// Bytes of tables that a keyspace of the style `.fifo` keeps; stored with it.
   ///
-  /// Beyond, the oldest table goes as a whole, and with it every value of it that was not written again since: as if it had been deleted, but without a
+  /// Beyond, the oldest table goes as a whole, and with it every value of it that was not written again since: as if it were deleted, but without a
   /// version. What newer tables hold stays: the newest version of an overwritten key, and the deletion of a deleted one. A table stays as long as a
   /// snapshot sees any of it, and, where history is kept, until the floor has passed it. Not together with a merge operator.
   public var fifoBytes: UInt64 = 1 << 30
