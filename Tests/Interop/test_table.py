@@ -63,6 +63,15 @@ class Table(unittest.TestCase):
         self.assertEqual(len(strata("dump", self.table, "--json").stdout.splitlines()), 6)
         self.assertEqual(len(strata("dump", self.table, "--summary").stdout.splitlines()), 3)
 
+    def test_prefixes(self):
+        file = self.path("p.sst")
+        for prefix in ["fixed:3", "delimiter:58"]:
+            self.build(file, [put("user:1", "a", 2), put("user:2", "b", 1)], "--prefix", prefix)
+            self.assertEqual(json.loads(strata("dump", file, "--summary", "--json").stdout)["prefix_extractor"], prefix)
+            self.assertIn(f"the filter knows prefixes {prefix}\n", strata("dump", file, "--summary").stdout)
+        self.assertNotIn("prefix_extractor", strata("dump", self.table, "--summary", "--json").stdout)
+        self.assertEqual(strata("build", file, "--prefix", "delimiter::", lines=[]).returncode, 64)
+
     def test_wrong_input_leaves_no_file(self):
         file = self.path("bad.sst")
         done = strata("build", file, lines=[put("b", "1", 1), put("a", "1", 2)])

@@ -47,6 +47,10 @@ public enum TableLimits {
   public static let keyBytes = 64 * 1024
   /// The longest value.
   public static let valueBytes = 1 << 30
+  /// The longest property of a block.
+  public static let propertyBytes = 255
+  /// The most properties of a table.
+  public static let properties = 8
 }
 
 extension TableError: CustomStringConvertible {

@@ -15,6 +15,8 @@ public struct TableOptions: Sendable {
   public var wholeFilterBytes: UInt64 = 32 << 20
   /// What of the keys the filter knows besides the keys themselves; `nil` for nothing.
   public var prefixExtractor: PrefixExtractor?
+  /// What is gathered of the entries of each data block, at most ``TableLimits/properties`` of different names, for cursors that pass over blocks.
+  public var propertyCollectors: [any BlockPropertyCollector] = []
   /// How data blocks are compressed.
   public var compression: Codec = .lz4
   /// A block that compression makes smaller by less than this part is stored as it is.

@@ -35,14 +35,17 @@ public final class TableReader: Sendable {
   public var hasIndexInParts: Bool { hasTwoLevels }
   /// Which prefixes of keys the filter knows besides the keys; `nil` for none.
   public let prefixExtractor: PrefixExtractor?
+  /// What collectors have made of the table's entries, in the order in which its index has it.
+  public let properties: [TableProperty]
   /// Why the table's filter cannot be used, where it has one that is damaged: every key is then perhaps in the table, which costs reads and
   /// no answers.
   public let filterDamage: TableError?
 
   private init(
     _ source: BlockSource, _ cache: BlockCache?, _ metadata: TableMetadata, _ ranges: RangeTombstones, topIndex: BlockPin, levels: UInt8,
-    filter: BlockPin?, hashes: UInt8, filterDamage: TableError?, prefixes: PrefixExtractor?
+    filter: BlockPin?, hashes: UInt8, filterDamage: TableError?, prefixes: PrefixExtractor?, properties: [TableProperty]
   ) {
+    self.properties = properties
     self.filterDamage = filterDamage
     self.source = source
     self.cache = cache
@@ -113,10 +116,12 @@ public final class TableReader: Sendable {
     defer { properties.release() }
     var metadata: TableMetadata
     var prefixes: PrefixExtractor?
+    var collected: [TableProperty] = []
     do throws(DecodeError) {
       var reader = ByteReader(properties.payload.bytes)
       metadata = try TableMetadata(from: &reader)
       prefixes = try TableMetadata.extractor(in: properties.payload.bytes)
+      collected = try TableMetadata.properties(in: properties.payload.bytes)
     } catch {
       throw .corruptBlock(source.path, offset: footer.properties.offset, kind: BlockKind.properties.name, reason: "\(error)")
     }
@@ -139,7 +144,7 @@ public final class TableReader: Sendable {
     }
     return TableReader(
       source, cache, metadata, ranges, topIndex: top, levels: footer.indexLevels, filter: filter, hashes: footer.filterHashes,
-      filterDamage: filterDamage, prefixes: prefixes)
+      filterDamage: filterDamage, prefixes: prefixes, properties: collected)
   }
 
   private static func readFilter(_ source: BlockSource, _ footer: TableFormat.Footer) throws(TableError) -> BlockPin? {
@@ -319,5 +324,8 @@ public final class TableReader: Sendable {
   /// A cursor over all entries.
   /// - Parameters:
   ///   - fillCache: `false` reads past the cache and in long pieces, for compactions and other passes over everything.
-  public func cursor(fillCache: Bool = true) -> TableCursor { TableCursor(self, fillCache: fillCache) }
+  ///   - passing: which blocks are passed over; see ``BlockFilter`` for when that may be asked for.
+  public func cursor(fillCache: Bool = true, passing filter: BlockFilter? = nil) -> TableCursor {
+    TableCursor(self, fillCache: fillCache, filter)
+  }
 }

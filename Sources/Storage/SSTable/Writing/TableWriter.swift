@@ -25,6 +25,7 @@ public struct TableWriter: ~Copyable {
   private var payload = RawBuffer(capacity: 8 << 10)
   private var compressed = RawBuffer(capacity: 8 << 10)
   private var hashes: FilterHashes
+  private var properties: PropertyCollection
   private var ranges: [RangeDeletion] = []
   private var metadata: TableMetadata
   private var lastTrailer = Trailer(word: 0)
@@ -46,6 +47,7 @@ public struct TableWriter: ~Copyable {
     block = BlockBuilder(restartInterval: options.restartInterval, capacity: options.blockSize)
     index = IndexBuilder(partitionBytes: options.indexPartitionSize)
     hashes = FilterHashes(options.prefixExtractor)
+    properties = PropertyCollection(options.propertyCollectors)
     metadata.minSequence = .max
     do throws(DiskError) {
       let file = try fileSystem.open(temporary, .create)
@@ -103,7 +105,7 @@ public struct TableWriter: ~Copyable {
     {
       try endBlock()
     }
-    if index.isPending { index.resolve(before: key) }
+    if index.isPending { index.resolve(before: key) } else if !properties.isEmpty, block.isEmpty, hasEntries { index.noteSpan(into: key) }
     if !hasEntries {
       metadata.smallest = InternalKey(userKey: [UInt8](key), trailer: trailer)
       hasEntries = true
@@ -112,6 +114,7 @@ public struct TableWriter: ~Copyable {
     lastTrailer = trailer
     if options.filterBitsPerKey != nil, isNewKey || hashes.beginsPart { hashes.add(key, hash ?? FilterHash.hash64(key)) }
     count(trailer, key.count, value.count)
+    if !properties.isEmpty { properties.add(key, trailer, value) }
     if block.estimatedBytes >= options.blockSize { try endBlock() }
   }
 
@@ -157,14 +160,15 @@ public struct TableWriter: ~Copyable {
     let handle = try write(.data, compressing: true)
     metadata.dataBlockCount += 1
     index.add(
-      BlockSummary(handle: handle, entries: entries, tombstones: tombstones, minSequence: sequences.0, maxSequence: sequences.1), lastTrailer)
+      BlockSummary(handle: handle, entries: entries, tombstones: tombstones, minSequence: sequences.0, maxSequence: sequences.1),
+      properties.endBlock(), lastTrailer)
     if index.isFull { try endIndexPartition() }
   }
 
   private mutating func endIndexPartition() throws(TableError) {
     payload.count = 0
     let (key, trailer) = index.finishPartition(into: &payload)
-    index.addPartition(try write(.index, compressing: false), key, trailer)
+    index.addPartition(try write(.index, compressing: false), key, trailer, properties.endPart())
     hashes.endPart()
   }
 
@@ -238,6 +242,7 @@ public struct TableWriter: ~Copyable {
     var properties = ByteWriter()
     metadata.encode(to: &properties)
     if footer.filterHashes > 0 { TableMetadata.encode(options.prefixExtractor, to: &properties) }
+    TableMetadata.encode(self.properties.whole, to: &properties)
     properties.bytes.withUnsafeBytes { payload.append($0) }
     footer.properties = try write(.properties, compressing: false)
     pad(for: 0)
