@@ -83,6 +83,8 @@ struct TableCommands: ParsableCommand {
     @Option(help: "The new table's number.") var fileID: UInt64 = 1
     @Option(help: "Prefixes that the filter is to know besides keys: fixed:BYTES or delimiter:CODE, CODE a byte as a number.") var prefix: String?
 
+    @Option(help: "Keys for each bucket of hash indexes in data blocks, such as 0.75; none where it is not given.") var hashIndex: Double?
+
     private var extractor: PrefixExtractor? {
       let parts = prefix?.split(separator: ":", omittingEmptySubsequences: false) ?? []
       guard parts.count == 2 else { return nil }
@@ -94,6 +96,7 @@ struct TableCommands: ParsableCommand {
     }
 
     func validate() throws {
+      guard hashIndex.map({ (0.1...100).contains($0) }) ?? true else { throw ValidationError("--hash-index is 0.1 to 100") }
       guard prefix == nil || extractor != nil else { throw ValidationError("--prefix is fixed:BYTES or delimiter:CODE") }
       guard Codec(name: compression) != nil else { throw ValidationError("unknown compression '\(compression)'") }
       guard (1...1 << 24).contains(blockSize) else { throw ValidationError("--block-size is 1 to 16777216") }
@@ -106,6 +109,7 @@ struct TableCommands: ParsableCommand {
       options.compression = Codec(name: compression) ?? .lz4
       options.filterBitsPerKey = bitsPerKey == 0 ? nil : bitsPerKey
       options.prefixExtractor = extractor
+      options.hashIndexRatio = hashIndex
       return options
     }
   }
@@ -169,6 +173,7 @@ struct TableCommands: ParsableCommand {
     private static func json(_ table: TableReader) -> JSONText {
       var object = TableCommands.json(table.metadata)
       if let prefixes = table.prefixExtractor { object.add("prefix_extractor", prefixes.name) }
+      if table.hasHashIndexes { object.add("hash_indexes", true) }
       guard !table.properties.isEmpty else { return object }
       object.add(
         "properties",
@@ -191,6 +196,7 @@ struct TableCommands: ParsableCommand {
         print(
           "\(facts.valueCount) values, \(facts.deletionCount) deletions, \(facts.mergeCount) merges, \(facts.rangeDeletionCount) range deletions, "
             + "sequences \(facts.minSequence) to \(facts.maxSequence)")
+        if table.hasHashIndexes { print("data blocks have hash indexes") }
         if let prefixes = table.prefixExtractor { print("the filter knows prefixes \(prefixes.name)") }
         for property in table.properties { print("property \(printable(Array(property.name.utf8))): \(Self.shown(property))") }
         print("from \(printable(facts.smallest.userKey)) to \(printable(facts.largest.userKey))\(facts.largestIsExclusive ? ", exclusive" : "")")

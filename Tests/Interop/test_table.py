@@ -72,6 +72,18 @@ class Table(unittest.TestCase):
         self.assertNotIn("prefix_extractor", strata("dump", self.table, "--summary", "--json").stdout)
         self.assertEqual(strata("build", file, "--prefix", "delimiter::", lines=[]).returncode, 64)
 
+    def test_hash_indexes(self):
+        file = self.path("h.sst")
+        lines = [put(f"key-{number:05}", f"v{number}", number + 1) for number in range(3000)]
+        self.build(file, lines, "--hash-index", "0.75", "--compression", "none")
+        self.assertIn("data blocks have hash indexes\n", strata("dump", file, "--summary").stdout)
+        self.assertTrue(json.loads(strata("dump", file, "--summary", "--json").stdout)["hash_indexes"])
+        for number in [0, 1, 1777, 2999]:
+            self.assertEqual(strata("get", file, f"key-{number:05}").stdout, f"v{number}\n")
+        self.assertEqual(strata("get", file, "key-01777x").returncode, 1)
+        self.assertEqual(strata("verify", file).returncode, 0)
+        self.assertEqual(strata("build", file, "--hash-index", "0", lines=[]).returncode, 64)
+
     def test_wrong_input_leaves_no_file(self):
         file = self.path("bad.sst")
         done = strata("build", file, lines=[put("b", "1", 1), put("a", "1", 2)])

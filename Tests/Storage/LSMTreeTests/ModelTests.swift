@@ -42,6 +42,7 @@ import Testing
         options.defaultKeyspace.table.blockSize = [64, 256][random.below(2)]
         options.defaultKeyspace.table.restartInterval = random.within(1...4)
         options.defaultKeyspace.table.filterBitsPerKey = random.chance(3, in: 4) ? 10 : nil
+        options.defaultKeyspace.table.hashIndexRatio = [nil, nil, 0.75, 3][random.below(4)]
       }
       self.random = random
       store = try LSMTree.open(home, options: options, on: disk)

@@ -40,11 +40,14 @@ public struct TableWriter: ~Copyable {
     self.fileSystem = fileSystem
     self.options = options
     temporary = FilePath(path.string + ".tmp")
-    head = TableFormat.encode(.init(fileID: fileID, databaseID: options.databaseID, createdAt: options.createdAt))
+    head = TableFormat.encode(
+      .init(
+        fileID: fileID, databaseID: options.databaseID, createdAt: options.createdAt,
+        features: options.hashIndexRatio == nil ? 0 : TableFormat.hashedBlocks))
     metadata = TableMetadata(fileID: fileID, level: options.level, createdAt: options.createdAt)
     if let newestTime = options.newestTime { metadata.newestTime = newestTime }
     output = RawBuffer(capacity: Self.writeBytes + options.blockSize * 2)
-    block = BlockBuilder(restartInterval: options.restartInterval, capacity: options.blockSize)
+    block = BlockBuilder(restartInterval: options.restartInterval, capacity: options.blockSize, keysPerBucket: options.hashIndexRatio)
     index = IndexBuilder(partitionBytes: options.indexPartitionSize)
     hashes = FilterHashes(options.prefixExtractor)
     properties = PropertyCollection(options.propertyCollectors)
@@ -110,9 +113,11 @@ public struct TableWriter: ~Copyable {
       metadata.smallest = InternalKey(userKey: [UInt8](key), trailer: trailer)
       hasEntries = true
     }
-    block.add(key, trailer, value)
+    let isFiltered = options.filterBitsPerKey != nil && (isNewKey || hashes.beginsPart)
+    let hash = isFiltered || (options.hashIndexRatio != nil && (isNewKey || block.isEmpty)) ? hash ?? FilterHash.hash64(key) : 0
+    block.add(key, trailer, value, hash: hash)
     lastTrailer = trailer
-    if options.filterBitsPerKey != nil, isNewKey || hashes.beginsPart { hashes.add(key, hash ?? FilterHash.hash64(key)) }
+    if isFiltered { hashes.add(key, hash) }
     count(trailer, key.count, value.count)
     if !properties.isEmpty { properties.add(key, trailer, value) }
     if block.estimatedBytes >= options.blockSize { try endBlock() }

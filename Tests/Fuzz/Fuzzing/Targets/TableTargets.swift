@@ -26,6 +26,7 @@ enum TableTargets {
       options.indexPartitionSize = round % 3 == 0 ? 4096 : 64
       options.compression = [.none, .lz4, .zstd][round % 3]
       options.filterBitsPerKey = round == 4 ? nil : 10
+      options.hashIndexRatio = round > 2 ? [0.75, 3, 0.1][round % 3] : nil
       options.propertyCollectors = round % 2 == 1 ? [lengths] : []
       var writer = try TableWriter(path, fileID: 1, options: options, on: disk)
       for number in 0..<[0, 10, 60, 60, 25, 200][round] {
