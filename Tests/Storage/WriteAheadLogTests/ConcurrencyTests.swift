@@ -130,6 +130,24 @@ import Testing
     try closed(reopened)
   }
 
+  /// A record longer than a segment asks for more of the next one than is prepared, while others end the active one.
+  @Test func recordsLongerThanASegmentBesideShortOnes() throws {
+    let log = try open { $0.durability = .none }
+    let rounds = 100 * testDepth
+    let failures = onThreads(4) { index in
+      for round in 0..<rounds { try log.append(record(UInt64(index), count: index == 0 ? 70_000 + 3000 * (round % 40) : 34_000)) }
+    }
+    #expect(failures.isEmpty, "\(failures)")
+    let last = log.lastSequence
+    #expect(last == UInt64(4 * rounds))
+    #expect(try log.sequences() == Array(1...last))
+    try closed(log)
+    let (reopened, report) = try WriteAheadLog.open(directory.path, options: .small())
+    #expect(reopened.lastSequence == last && report.wasClosed)
+    #expect(try reopened.sequences() == Array(1...last))
+    try closed(reopened)
+  }
+
   @Test func closingBesideSubmittersLeavesAnOrderlyLog() throws {
     for round in 0..<20 * testDepth {
       let directory = TemporaryDirectory()

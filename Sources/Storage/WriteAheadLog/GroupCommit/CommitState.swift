@@ -31,6 +31,8 @@ struct CommitState {
   /// Where the next byte of the active segment goes.
   var offset: UInt64
   var next: PreparedSegment?
+  /// Somebody makes the next segment, or extends it or the active one. Nobody rotates meanwhile: who extends a file knows it as the one or the
+  /// other, and sealing the active one closes it.
   var isPreparing = false
 
   var nextSequence: UInt64
@@ -118,7 +120,7 @@ struct CommitState {
   enum Need: Hashable {
     /// Too much is pending.
     case drain
-    /// The active segment is full and the next one is not there or too short.
+    /// The active segment is full and the next one is not there, too short, or being extended.
     case segment
     /// The active segment has to be extended to this length.
     case allocation(UInt64)
@@ -126,7 +128,7 @@ struct CommitState {
 
   func need(forBytes bytes: Int, _ options: GroupCommit.Options, sealBytes: Int) -> Need? {
     if offset >= options.segmentBytes {
-      guard let next, next.allocated >= next.dataStart + UInt64(bytes + sealBytes) else { return .segment }
+      guard let next, !isPreparing, next.allocated >= next.dataStart + UInt64(bytes + sealBytes) else { return .segment }
     } else {
       let end = offset + options.groupAlignment + UInt64(bytes + sealBytes)
       if end > active.allocated { return .allocation(end) }

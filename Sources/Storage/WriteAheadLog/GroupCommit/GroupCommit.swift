@@ -210,12 +210,12 @@ package final class GroupCommit: Sendable {
     if let leadership { run(leadership) }
   }
 
-  /// Creates the next segment unless there is one or somebody else is at it.
+  /// Creates or extends the next segment unless it is long enough; somebody else who is at it, or extends the active one, is waited for.
   func prepareNext(atLeast bytes: UInt64) throws(CommitError) {
     let number = try monitor.wait(choosing: { (state) throws(CommitError) -> Waiting<UInt64?> in
       try state.checkOpen()
-      if let next = state.next, next.allocated >= next.dataStart + bytes { return .done(nil) }
       if state.isPreparing { return .wait(on: CommitState.room) }
+      if let next = state.next, next.allocated >= next.dataStart + bytes { return .done(nil) }
       state.isPreparing = true
       return .done(state.active.number + 1)
     })
