@@ -135,6 +135,7 @@ import Testing
       for _ in 0..<random.within(1...3) { bad[bad.count - 1 - random.below(60)] = UInt8(random.below(256)) }
       bad.withUnsafeBytes { bad in
         guard let view = BlockView.checked(bad).0 else { return }
+        #expect(view.hashes.allSatisfy { $0 >= BlockHash.collision || Int($0) < view.restarts }, "a bucket leads nowhere")
         for key in keys { key.withUnsafeBytes { _ = view.firstEntry(of: $0, Trailer(1, .value), hash: FilterHash.hash64($0)) } }
       }
     }
