@@ -310,6 +310,31 @@ import Testing
     }
   }
 
+  /// A table merged long after its window is over belongs to that window still, after a restart too.
+  @Test(.requirement("LSMTree.beyond.6", "LSMTree.never.17")) func aTableKeepsItsWindow() throws {
+    let (disk, clock) = (SimulatedFileSystem(), ExpiryTests.Clock())
+    let options = tinyOptions { options in
+      options.clock = { clock.now }
+      options.compactsAutomatically = false
+      options.defaultKeyspace.style = .timeWindow
+      options.defaultKeyspace.windowLength = .seconds(100)
+    }
+    var store = try LSMTree.open(home, options: options, on: disk)
+    for key in 0..<3 {
+      try store.put("\(key)", "1")
+      try store.flush()
+      clock.advance(seconds: 7)
+    }
+    let written = Self.tables(store).values.map(\.newestTime).max()
+    clock.advance(seconds: 1000)
+    try store.compact()
+    #expect(Self.tables(store).values.map(\.newestTime) == [written])
+    try store.close()
+    store = try LSMTree.open(home, options: options, on: disk)
+    #expect(Self.tables(store).values.map(\.newestTime) == [written])
+    try store.close()
+  }
+
   /// With a time to live old windows go as they are, table by table, and the young stay unmerged with them.
   @Test(.requirement("LSMTree.beyond.6")) func oldWindowsGoWhole() throws {
     let clock = ExpiryTests.Clock()

@@ -193,6 +193,22 @@ import Testing
     #expect(Set(try disk.list(Self.place)) == ["LOCK", "TABLES"])
   }
 
+  /// Versions decide, not the order of adding: an old version added after a merge of the newer one stays hidden.
+  @Test(.requirement("SSTable.never.13")) func anOlderTableAddedLater() throws {
+    let disk = newDisk()
+    var strategy = SizeTieredStrategy()
+    strategy.minRuns = 2
+    let set = try CompactedTables.open(Self.place, options: Self.options { $0.strategy = strategy }, on: disk)
+    for (id, entry) in [TestEntry(bytes("k"), 9, .value, [9]), TestEntry(bytes("z"), 10, .value, [10])].enumerated() {
+      try build([entry], id: UInt64(id + 1), on: disk)
+      try set.add(open(UInt64(id + 1), on: disk))
+    }
+    #expect(try set.run().count == 1)
+    try build([TestEntry(bytes("k"), 3, .value, [3])], id: 3, on: disk)
+    try set.add(open(3, on: disk))
+    #expect(try Self.contents(set).visible(bytes("k"), at: Trailer.maxSequence) == [9])
+  }
+
   /// Damage, a missing list, a second opener and foreign names.
   @Test func badDirectories() throws {
     let disk = newDisk()
