@@ -6,8 +6,8 @@ public struct TableOptions: Sendable {
   public var blockSize = 4096
   /// Every so many entries of a block one key is stored whole, where a search may begin.
   public var restartInterval = 16
-  /// Keys for each bucket of the hash index that data blocks then have; `nil` for none. 0.75 makes about one and a half bytes a key and lets most gets
-  /// find their run of entries in a block without a search. Earlier versions do not read such tables.
+  /// Keys for each bucket of the hash index that data blocks then have; `nil` for none. 0.75 makes a byte and a third a key and lets most gets find
+  /// their run of entries in a block without a search. Earlier versions do not read such tables.
   public var hashIndexRatio: Double?
   /// Bytes after which a part of the index ends. An index of one part stays in memory; of one with more, only the index of the parts does.
   public var indexPartitionSize = 4096
