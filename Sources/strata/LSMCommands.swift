@@ -20,11 +20,16 @@ struct LSMCommands: ParsableCommand {
   }
 
   /// Runs `body` on a store and closes it. One that is only looked at must exist already, and is left as it is.
-  static func with(_ directory: String, mustExist: Bool = true, _ body: (LSMTree) throws(LSMError) -> Void) {
+  static func with(
+    _ directory: String, mustExist: Bool = true, created keyspace: KeyspaceOptions = KeyspaceOptions(),
+    _ body: (LSMTree) throws(LSMError) -> Void
+  ) {
     if mustExist { _ = WALCommands.existing(directory) }
     var options = LSMOptions()
     options.background = .manual
     options.flushesOnClose = !mustExist
+    options.takesStoredKeyspaceOptions = true
+    options.defaultKeyspace = keyspace
     do throws(LSMError) {
       let store = try LSMTree.open(FilePath(directory), options: options)
       try body(store)
@@ -37,14 +42,39 @@ struct LSMCommands: ParsableCommand {
     "table \(table) is marked as damaged and no longer compacted: restore its file and verify again"
   }
 
+  /// What a store is created with; one that exists stays as it is.
+  struct Creation: ParsableArguments {
+    @Option(help: "How a new store's tables are merged: leveled, sizeTiered, fifo or timeWindow.") var style = "leveled"
+    @Option(help: "Bytes that the style fifo keeps; the oldest tables go beyond.") var fifoBytes: UInt64 = 1 << 30
+    @Option(help: "Seconds of a window of the style timeWindow.") var windowSeconds: UInt32 = 86_400
+    @Option(help: "Seconds that values of a new store live; 0 for ever.") var timeToLive: UInt32 = 0
+
+    private var chosen: CompactionStyle? { CompactionStyle.allCases.first { "\($0)" == style } }
+
+    func validate() throws {
+      if chosen == nil { throw ValidationError("there is no style '\(style)'") }
+      if fifoBytes == 0 || windowSeconds == 0 { throw ValidationError("a style's bound is at least 1") }
+    }
+
+    var options: KeyspaceOptions {
+      var options = KeyspaceOptions()
+      options.style = chosen ?? .leveled
+      options.fifoBytes = fifoBytes
+      options.windowLength = .seconds(Int64(windowSeconds))
+      options.timeToLive = timeToLive > 0 ? .seconds(Int64(timeToLive)) : nil
+      return options
+    }
+  }
+
   /// `strata lsm apply`
   struct Apply: ParsableCommand {
     static let configuration = CommandConfiguration(
       abstract: "Apply changes from standard input, one JSON object per line; print each version once it is durable.")
     @Argument(help: "The store's directory; created when missing.") var directory: String
+    @OptionGroup var creation: Creation
 
     func run() {
-      LSMCommands.with(directory, mustExist: false) { (store) throws(LSMError) in
+      LSMCommands.with(directory, mustExist: false, created: creation.options) { (store) throws(LSMError) in
         var number = 0
         while let line = readLine() {
           number += 1
@@ -64,6 +94,9 @@ struct LSMCommands: ParsableCommand {
           print(version)
           StandardOutput.flush()
         }
+        // Nobody works in the background here: what the changes have made due is done before the end.
+        try store.flush()
+        while store.stepBackground() {}
       }
     }
   }
@@ -141,6 +174,7 @@ struct LSMCommands: ParsableCommand {
             object.add("bytes", held.1)
             return object
           })
+        object.add("keyspaces", statistics.keyspaces.map(Self.json))
         object.add(
           "latencies",
           statistics.latencies.map { name, latency in
@@ -157,11 +191,34 @@ struct LSMCommands: ParsableCommand {
         for (level, held) in zip(statistics.tablesByLevel, statistics.bytesByLevel).enumerated() where held.0 > 0 {
           print("level \(level): \(held.0) tables, \(held.1) bytes")
         }
+        for keyspace in statistics.keyspaces { print(Self.line(keyspace)) }
         for table in statistics.quarantinedTables { print(LSMCommands.marked(table)) }
         for (name, latency) in statistics.latencies where latency.timed > 0 {
           print("\(name), \(latency.timed) timed: half within \(latency.median) ns, 99 % within \(latency.p99), 99.9 % within \(latency.p999)")
         }
       }
+    }
+
+    private static func json(_ keyspace: KeyspaceStatistics) -> JSONText {
+      var object = JSONText()
+      object.add("name", keyspace.name)
+      object.add("style", "\(keyspace.style)")
+      if keyspace.style == .fifo { object.add("fifo_bytes", keyspace.styleLimit) }
+      if keyspace.style == .timeWindow { object.add("window_seconds", keyspace.styleLimit) }
+      object.add("time_to_live_ms", keyspace.timeToLiveMilliseconds)
+      object.add("tables", keyspace.tables)
+      object.add("bytes", keyspace.bytes)
+      object.add("oldest_table_time", keyspace.oldestTableTime)
+      return object
+    }
+
+    private static func line(_ keyspace: KeyspaceStatistics) -> String {
+      var text = keyspace.name.isEmpty ? "default keyspace" : "keyspace \(printable(Array(keyspace.name.utf8)))"
+      text += ": \(keyspace.style)"
+      if keyspace.style == .fifo { text += ", keeps \(keyspace.styleLimit) bytes" }
+      if keyspace.style == .timeWindow { text += ", windows of \(keyspace.styleLimit) s" }
+      if keyspace.timeToLiveMilliseconds > 0 { text += ", values live \(keyspace.timeToLiveMilliseconds) ms" }
+      return text + "; \(keyspace.tables) tables, \(keyspace.bytes) bytes"
     }
   }
 

@@ -9,12 +9,12 @@ struct TableCommands: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "table", abstract: "Build, read, check, save, merge sorted tables; exchange them with LevelDB.",
     discussion: "Keys are the arguments' bytes. A table is written aside and appears under its name when it is durable.",
-    subcommands: [Build.self, Dump.self, Get.self, Scan.self, Verify.self, Salvage.self, Export.self, Import.self, Merge.self])
+    subcommands: [Build.self, Dump.self, Get.self, Scan.self, Verify.self, Salvage.self, Export.self, Import.self, Merge.self, Compact.self])
 
   /// Ends the process as a table's error asks for.
   static func fail(_ error: TableError) -> Never {
     switch error {
-    case .notATable, .corruptBlock, .truncated, .foreignTable, .miscounted: Outcome.exit(Outcome.damage, "\(error)")
+    case .notATable, .corruptBlock, .truncated, .foreignTable, .corruptList, .miscounted: Outcome.exit(Outcome.damage, "\(error)")
     case .outOfOrder, .keyTooLarge, .valueTooLarge, .emptyRange, .missingMergeOperator, .inexpressible, .unsupportedFormat, .disk:
       Outcome.exit(Outcome.refused, "\(error)")
     }
@@ -69,6 +69,8 @@ struct TableCommands: ParsableCommand {
     object.add("max_sequence", metadata.maxSequence)
     object.add("data_blocks", metadata.dataBlockCount)
     object.add("tombstone_dense_blocks", metadata.tombstoneDenseBlocks)
+    object.add("created_at", metadata.createdAt)
+    object.add("newest_time", metadata.newestTime)
     object.add("level", metadata.level)
     return object
   }
@@ -79,8 +81,23 @@ struct TableCommands: ParsableCommand {
     @Option(help: "none, lz4, zstd, deflate or snappy.") var compression = "lz4"
     @Option(help: "Bits of filter per key, 0 for no filter.") var bitsPerKey = 10.0
     @Option(help: "The new table's number.") var fileID: UInt64 = 1
+    @Option(help: "Prefixes that the filter is to know besides keys: fixed:BYTES or delimiter:CODE, CODE a byte as a number.") var prefix: String?
+
+    @Option(help: "Keys for each bucket of hash indexes in data blocks, such as 0.75; none where it is not given.") var hashIndex: Double?
+
+    private var extractor: PrefixExtractor? {
+      let parts = prefix?.split(separator: ":", omittingEmptySubsequences: false) ?? []
+      guard parts.count == 2 else { return nil }
+      switch parts[0] {
+      case "fixed": return UInt16(parts[1]).map { .fixed(Int($0)) }
+      case "delimiter": return UInt8(parts[1]).map { .delimiter($0) }
+      default: return nil
+      }
+    }
 
     func validate() throws {
+      guard hashIndex.map({ (0.1...100).contains($0) }) ?? true else { throw ValidationError("--hash-index is 0.1 to 100") }
+      guard prefix == nil || extractor != nil else { throw ValidationError("--prefix is fixed:BYTES or delimiter:CODE") }
       guard Codec(name: compression) != nil else { throw ValidationError("unknown compression '\(compression)'") }
       guard (1...1 << 24).contains(blockSize) else { throw ValidationError("--block-size is 1 to 16777216") }
       guard bitsPerKey == 0 || (1...100).contains(bitsPerKey) else { throw ValidationError("--bits-per-key is 0, or 1 to 100") }
@@ -91,6 +108,8 @@ struct TableCommands: ParsableCommand {
       options.blockSize = blockSize
       options.compression = Codec(name: compression) ?? .lz4
       options.filterBitsPerKey = bitsPerKey == 0 ? nil : bitsPerKey
+      options.prefixExtractor = extractor
+      options.hashIndexRatio = hashIndex
       return options
     }
   }
@@ -146,16 +165,40 @@ struct TableCommands: ParsableCommand {
     @Flag(help: "One JSON object per line.") var json = false
     @Flag(help: "Only what the table says of itself.") var summary = false
 
+    /// A property in hexadecimal; one that was not stored is none.
+    private static func shown(_ property: TableProperty) -> String {
+      property.value.map { value in value.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined() } ?? "none"
+    }
+
+    private static func json(_ table: TableReader) -> JSONText {
+      var object = TableCommands.json(table.metadata)
+      if let prefixes = table.prefixExtractor { object.add("prefix_extractor", prefixes.name) }
+      if table.hasHashIndexes { object.add("hash_indexes", true) }
+      guard !table.properties.isEmpty else { return object }
+      object.add(
+        "properties",
+        table.properties.map { property in
+          var object = JSONText()
+          object.add("name", property.name)
+          object.add("value", shown(property))
+          return object
+        })
+      return object
+    }
+
     func run() {
       let table = TableCommands.open(file)
       if json {
-        print(TableCommands.json(table.metadata).line)
+        print(Self.json(table).line)
       } else {
         let facts = table.metadata
         print("table \(facts.fileID), \(facts.fileSize) bytes, \(facts.entryCount) entries in \(facts.dataBlockCount) blocks, level \(facts.level)")
         print(
           "\(facts.valueCount) values, \(facts.deletionCount) deletions, \(facts.mergeCount) merges, \(facts.rangeDeletionCount) range deletions, "
             + "sequences \(facts.minSequence) to \(facts.maxSequence)")
+        if table.hasHashIndexes { print("data blocks have hash indexes") }
+        if let prefixes = table.prefixExtractor { print("the filter knows prefixes \(prefixes.name)") }
+        for property in table.properties { print("property \(printable(Array(property.name.utf8))): \(Self.shown(property))") }
         print("from \(printable(facts.smallest.userKey)) to \(printable(facts.largest.userKey))\(facts.largestIsExclusive ? ", exclusive" : "")")
       }
       if summary { return }

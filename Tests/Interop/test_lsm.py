@@ -1,5 +1,6 @@
 """`strata lsm` as a process. STRATA_BINARY names the tool; without it the debug build is used."""
 
+import base64
 import json
 import os
 import pathlib
@@ -41,6 +42,25 @@ class LSM(unittest.TestCase):
         for latency in latencies:
             self.assertEqual(sorted(latency), ["name", "p50_ns", "p999_ns", "p99_ns", "timed"])
             self.assertLessEqual(latency["p50_ns"], latency["p999_ns"])
+
+    def test_styles(self):
+        store = self.home.name + "/fifo"
+        for number in range(8):
+            line = {"op": "put", "key": str(number), "value_base64": base64.b64encode(os.urandom(1000)).decode()}
+            self.assertEqual(strata("apply", store, "--style", "fifo", "--fifo-bytes", "5000", lines=[line]).returncode, 0)
+        [held] = json.loads(strata("stats", store, "--json").stdout)["keyspaces"]
+        self.assertEqual((held["name"], held["style"], held["fifo_bytes"], held["time_to_live_ms"]), ("", "fifo", 5000, 0))
+        self.assertLessEqual(held["bytes"], 5000)
+        self.assertIn("default keyspace: fifo, keeps 5000 bytes;", strata("stats", store).stdout)
+        keys = [json.loads(line)["key"] for line in strata("scan", store, "--json").stdout.splitlines()]
+        self.assertEqual(keys, [str(number) for number in range(8 - held["tables"], 8)])
+        self.assertTrue(1 < len(keys) < 8)
+        windows = self.home.name + "/windows"
+        made = strata("apply", windows, "--style", "timeWindow", "--window-seconds", "60", "--time-to-live", "600", lines=[])
+        self.assertEqual(made.returncode, 0, made.stderr)
+        [held] = json.loads(strata("stats", windows, "--json").stdout)["keyspaces"]
+        self.assertEqual((held["style"], held["window_seconds"], held["time_to_live_ms"]), ("timeWindow", 60, 600_000))
+        self.assertEqual(strata("apply", self.store, "--style", "oldest", lines=[]).returncode, 64)
 
     def test_wrong_input(self):
         self.assertEqual(strata("apply", self.store, lines=[{"op": "nothing"}]).returncode, 64)

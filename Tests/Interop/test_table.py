@@ -63,6 +63,27 @@ class Table(unittest.TestCase):
         self.assertEqual(len(strata("dump", self.table, "--json").stdout.splitlines()), 6)
         self.assertEqual(len(strata("dump", self.table, "--summary").stdout.splitlines()), 3)
 
+    def test_prefixes(self):
+        file = self.path("p.sst")
+        for prefix in ["fixed:3", "delimiter:58"]:
+            self.build(file, [put("user:1", "a", 2), put("user:2", "b", 1)], "--prefix", prefix)
+            self.assertEqual(json.loads(strata("dump", file, "--summary", "--json").stdout)["prefix_extractor"], prefix)
+            self.assertIn(f"the filter knows prefixes {prefix}\n", strata("dump", file, "--summary").stdout)
+        self.assertNotIn("prefix_extractor", strata("dump", self.table, "--summary", "--json").stdout)
+        self.assertEqual(strata("build", file, "--prefix", "delimiter::", lines=[]).returncode, 64)
+
+    def test_hash_indexes(self):
+        file = self.path("h.sst")
+        lines = [put(f"key-{number:05}", f"v{number}", number + 1) for number in range(3000)]
+        self.build(file, lines, "--hash-index", "0.75", "--compression", "none")
+        self.assertIn("data blocks have hash indexes\n", strata("dump", file, "--summary").stdout)
+        self.assertTrue(json.loads(strata("dump", file, "--summary", "--json").stdout)["hash_indexes"])
+        for number in [0, 1, 1777, 2999]:
+            self.assertEqual(strata("get", file, f"key-{number:05}").stdout, f"v{number}\n")
+        self.assertEqual(strata("get", file, "key-01777x").returncode, 1)
+        self.assertEqual(strata("verify", file).returncode, 0)
+        self.assertEqual(strata("build", file, "--hash-index", "0", lines=[]).returncode, 64)
+
     def test_wrong_input_leaves_no_file(self):
         file = self.path("bad.sst")
         done = strata("build", file, lines=[put("b", "1", 1), put("a", "1", 2)])
@@ -101,6 +122,29 @@ class Table(unittest.TestCase):
         self.assertEqual(strata("scan", self.path("m.sst")).stdout, "a\tnewest\n")
         self.assertEqual(strata("merge", self.table, self.table).returncode, 64)
         self.assertEqual(strata("scan", self.table).stdout.count("\n"), 5)
+
+    def test_compact(self):
+        home, newer = self.path("set"), self.path("2.sst")
+        self.build(newer, [put("a", "newest", 9), {"op": "delete", "key": "c", "sequence": 8}])
+        done = strata("compact", home, "--add", self.table, "--add", newer, "--json")
+        self.assertEqual((done.returncode, json.loads(done.stdout)["plans"]), (0, 0), done.stderr)
+        for number in range(3, 7):
+            file = self.path(f"{number}.sst")
+            self.build(file, [put("d", str(number), number + 10)])
+            done = strata("compact", home, "--add", file, "--json")
+        made = json.loads(done.stdout)
+        self.assertLess(len(made["tables"]), 6)
+        rows = []
+        for table in reversed(made["tables"]):
+            rows += self.rows(home + f"/{table['file']:010}.sst")
+        self.assertEqual([row["value"] for row in rows if row["key"] == "d"][-1], "6")
+        there = sorted(name for name in os.listdir(home) if name.endswith(".sst"))
+        self.assertEqual(there, sorted(f"{table['file']:010}.sst" for table in made["tables"]))
+        self.assertIn("tables", strata("compact", home, "--strategy", "leveled").stdout)
+        self.assertEqual(strata("compact", home, "--strategy", "fifo", "--fifo-bytes", "1").stdout, "1 plans carried out, 0 tables\n")
+        self.assertEqual(strata("compact", home, "--strategy", "oldest").returncode, 64)
+        pathlib.Path(home + "/TABLES").write_bytes(b"STRATLST")
+        self.assertEqual(strata("compact", home).returncode, 2)
 
     def test_leveldb(self):
         for compression in ["none", "snappy"]:

@@ -36,8 +36,10 @@ struct Tables: Sendable {
   }
 
   /// Builds table `id` of every `step`th entry from `first` on.
-  func write(_ directory: String, id: UInt64, first: Int = 0, step: Int = 1) throws -> TableMetadata {
-    var writer = try TableWriter(FilePath("\(directory)/\(id).sst"), fileID: id, options: Self.options, on: POSIXFileSystem())
+  func write(_ directory: String, id: UInt64, first: Int = 0, step: Int = 1, keysPerBucket: Double? = nil) throws -> TableMetadata {
+    var options = Self.options
+    options.hashIndexRatio = keysPerBucket
+    var writer = try TableWriter(FilePath("\(directory)/\(id).sst"), fileID: id, options: options, on: POSIXFileSystem())
     var key = [UInt8](repeating: 0, count: 16)
     for number in stride(from: first, to: entries, by: step) {
       Self.writeKey(number, into: &key)
@@ -47,8 +49,8 @@ struct Tables: Sendable {
   }
 
   /// An open table whose blocks are all in the cache.
-  private func opened(_ directory: String) throws -> TableReader {
-    _ = try write(directory, id: 1)
+  private func opened(_ directory: String, keysPerBucket: Double? = nil) throws -> TableReader {
+    _ = try write(directory, id: 1, keysPerBucket: keysPerBucket)
     let table = try TableReader.open(
       FilePath("\(directory)/1.sst"), cache: BlockCache(capacityBytes: 1 << 30), on: POSIXFileSystem())
     let cursor = table.cursor()
@@ -100,8 +102,8 @@ struct Tables: Sendable {
     return Figures(operations: Double(count), seconds: Double(nanoseconds() - begin) * 1e-9, extras: ["last": Double(sum & 1)])
   }
 
-  func get(_ directory: String, _ gets: Int) throws -> Figures {
-    let table = try opened(directory)
+  func get(_ directory: String, _ gets: Int, keysPerBucket: Double? = nil) throws -> Figures {
+    let table = try opened(directory, keysPerBucket: keysPerBucket)
     var random = WorkloadRandom(seed: seed)
     var key = [UInt8](repeating: 0, count: 16)
     var times = LatencyRecord()

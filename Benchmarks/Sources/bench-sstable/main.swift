@@ -32,8 +32,10 @@ func comparisons(_ options: BenchmarkOptions) throws -> [Comparison] {
       goals: [.ratio(to: "rocksdb", atLeast: 1), .ratio(to: "strata, forward", atLeast: 0.65)]),
     Comparison(
       "get, one cached table", unit: "gets", parameters: parameters,
-      subject: Contender("strata") { try tables.get($0.directory.path, gets) }, peers: [peer("get", gets)], goals: [.extra("p50_get_ns", atMost: 700)]
-    ),
+      subject: Contender("strata") { try tables.get($0.directory.path, gets) }, 
+      peers: [
+        peer("get", gets), Contender("strata, hash index") { try tables.get($0.directory.path, gets, keysPerBucket: 0.75) },
+      ], goals: [.extra("p50_get_ns", atMost: 700)]),
     Comparison(
       "merge of four tables", unit: "entries", parameters: parameters, subject: Contender("strata") { try tables.merge($0.directory.path) },
       peers: [peer("merge", 0)],

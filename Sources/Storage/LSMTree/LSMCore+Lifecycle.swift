@@ -167,6 +167,7 @@ extension LSMCore {
     var byLevel = [UInt64](repeating: 0, count: LSMOptions.maxLevels)
     var tables = [Int](repeating: 0, count: LSMOptions.maxLevels)
     for keyspace in allKeyspaces {
+      statistics.keyspaces.append(KeyspaceStatistics(keyspace))
       let version = keyspace.version
       for table in version.levels.tables {
         byLevel[Int(table.metadata.level)] += table.metadata.fileSize

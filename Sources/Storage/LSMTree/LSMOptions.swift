@@ -66,6 +66,9 @@ public struct LSMOptions: Sendable {
   }
   /// Options of the default keyspace.
   public var defaultKeyspace = KeyspaceOptions()
+  /// Whether the default keyspace of a store that exists is taken as it was created, whatever ``defaultKeyspace`` says of what is stored with it: for
+  /// tools that look at any store. A merge operator it was created with must still be given.
+  public var takesStoredKeyspaceOptions = false
   /// Merge operators that keyspaces created earlier may name.
   public var mergeOperators: [any MergeOperator] = []
 
@@ -87,6 +90,10 @@ public enum CompactionStyle: UInt8, Sendable, Hashable, CaseIterable {
   case leveled = 0
   /// Runs of like size and adjacent age are merged: fewest bytes written.
   case sizeTiered = 1
+  /// Nothing is merged, and the oldest tables go when there are more than ``KeyspaceOptions/fifoBytes``: a cache or a log of what was last.
+  case fifo = 2
+  /// Runs written in the same ``KeyspaceOptions/windowLength`` are merged and no others: series that are read by time and go by age.
+  case timeWindow = 3
 }
 
 /// What a keyspace is created with.
@@ -103,6 +110,15 @@ public struct KeyspaceOptions: Sendable {
   public var baseLevelBytes: UInt64 = 256 << 20
   /// How much larger each level is than the one above.
   public var fanOut = 10
+  /// Bytes of tables that a keyspace of the style `.fifo` keeps; stored with it.
+  ///
+  /// Beyond, the oldest table goes as a whole, and with it every value of it that was not written again since: as if it were deleted, but without a
+  /// version. What newer tables hold stays: the newest version of an overwritten key, and the deletion of a deleted one. A table stays as long as a
+  /// snapshot sees any of it, and, where history is kept, until the floor has passed it. Not together with a merge operator.
+  public var fifoBytes: UInt64 = 1 << 30
+  /// How long a window of the style `.timeWindow` is, in whole seconds; stored with the keyspace. With a ``timeToLive`` of many windows, old windows
+  /// go table by table.
+  public var windowLength = Duration.seconds(86_400)
   /// How long values are there after they were written; `nil` for ever. Stored with the keyspace.
   ///
   /// A value is gone for every reader, those with snapshots included, when it is that old, or later by at most a sixteenth of the shortest time to

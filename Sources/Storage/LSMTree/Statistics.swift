@@ -29,6 +29,8 @@ public struct LSMStatistics: Sendable {
   public var tablesByLevel: [Int] = []
   /// Bytes of each level over all keyspaces.
   public var bytesByLevel: [UInt64] = []
+  /// Each keyspace by itself, the default one first.
+  public var keyspaces: [KeyspaceStatistics] = []
   /// Reads of one key; every 64th is timed.
   public var getLatency: LSMLatency
   /// Writes and batches until they are acknowledged; every 32nd is timed. Submissions are not among them.
@@ -94,6 +96,33 @@ public struct LSMStatistics: Sendable {
   /// Bytes written to tables and log for each byte of the user; 0 before the first.
   public var writeAmplification: Double {
     userBytes == 0 ? 0 : Double(flushedBytes + compactionWrittenBytes + log.bytesWritten) / Double(userBytes)
+  }
+}
+
+/// What a keyspace holds, and how it is kept in shape.
+public struct KeyspaceStatistics: Sendable, Hashable {
+  /// Its name, empty for the default one.
+  public var name: String
+  /// How its tables are merged.
+  public var style: CompactionStyle
+  /// Of the style `fifo` the bytes it keeps, of `timeWindow` the seconds of a window; 0 for other styles.
+  public var styleLimit: UInt64
+  /// Milliseconds that its values live, 0 for ever.
+  public var timeToLiveMilliseconds: UInt64
+  /// Its tables.
+  public var tables: Int
+  /// Their bytes.
+  public var bytes: UInt64
+  /// Seconds since 1970 by when all of its oldest table had been written; 0 for no table.
+  public var oldestTableTime: UInt64
+
+  init(_ keyspace: Keyspace) {
+    let tables = keyspace.version.levels.tables
+    (name, style, styleLimit) = (keyspace.name, keyspace.options.style, keyspace.options.styleLimit)
+    timeToLiveMilliseconds = keyspace.options.timeToLiveMilliseconds
+    self.tables = tables.count
+    bytes = tables.reduce(0) { $0 + $1.metadata.fileSize }
+    oldestTableTime = tables.map(\.metadata.newestTime).min() ?? 0
   }
 }
 

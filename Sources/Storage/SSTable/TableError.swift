@@ -30,6 +30,8 @@ public enum TableError: Error, Sendable, Hashable {
   case truncated(FilePath, expected: UInt64, actual: UInt64)
   /// A whole table of another database or with another number.
   case foreignTable(FilePath, reason: String)
+  /// The list of a directory's tables is damaged or missing; the tables themselves can be read.
+  case corruptList(FilePath, reason: String)
   /// A merge whose counters do not add up: its output was thrown away.
   case miscounted(entriesIn: UInt64, entriesOut: UInt64, dropped: UInt64)
 
@@ -45,6 +47,10 @@ public enum TableLimits {
   public static let keyBytes = 64 * 1024
   /// The longest value.
   public static let valueBytes = 1 << 30
+  /// The longest property of a block.
+  public static let propertyBytes = 255
+  /// The most properties of a table.
+  public static let properties = 8
 }
 
 extension TableError: CustomStringConvertible {
@@ -63,6 +69,8 @@ extension TableError: CustomStringConvertible {
       "\(path): \(kind) block at offset \(offset) is damaged: \(reason); `strata table salvage` saves what can be read"
     case .truncated(let path, let expected, let actual): "\(path): \(actual) bytes long, not \(expected) as recorded"
     case .foreignTable(let path, let reason): "\(path): belongs elsewhere: \(reason)"
+    case .corruptList(let path, let reason):
+      "\(path): \(reason); add the tables to a new directory, oldest first (`strata table compact`)"
     case .miscounted(let entriesIn, let entriesOut, let dropped):
       "a merge read \(entriesIn) entries, wrote \(entriesOut) and dropped \(dropped); its output is discarded, its inputs are untouched"
     case .disk(let error): "\(error)"

@@ -6,6 +6,9 @@ public struct TableOptions: Sendable {
   public var blockSize = 4096
   /// Every so many entries of a block one key is stored whole, where a search may begin.
   public var restartInterval = 16
+  /// Keys for each bucket of the hash index that data blocks then have; `nil` for none. 0.75 makes a byte and a third a key and lets most gets find
+  /// their run of entries in a block without a search. Earlier versions do not read such tables.
+  public var hashIndexRatio: Double?
   /// Bytes after which a part of the index ends. An index of one part stays in memory; of one with more, only the index of the parts does.
   public var indexPartitionSize = 4096
   /// Bits per key of the table's filter; `nil` for none.
@@ -15,6 +18,8 @@ public struct TableOptions: Sendable {
   public var wholeFilterBytes: UInt64 = 32 << 20
   /// What of the keys the filter knows besides the keys themselves; `nil` for nothing.
   public var prefixExtractor: PrefixExtractor?
+  /// What is gathered of the entries of each data block, at most ``TableLimits/properties`` of different names, for cursors that pass over blocks.
+  public var propertyCollectors: [any BlockPropertyCollector] = []
   /// How data blocks are compressed.
   public var compression: Codec = .lz4
   /// A block that compression makes smaller by less than this part is stored as it is.
@@ -25,6 +30,8 @@ public struct TableOptions: Sendable {
   public var level: UInt8 = 0
   /// Seconds since 1970 to be noted as the time of creation.
   public var createdAt: UInt64 = 0
+  /// Seconds since 1970 by when all entries had been written first; ``createdAt`` where `nil`.
+  public var newestTime: UInt64?
 
   public init() {}
 }

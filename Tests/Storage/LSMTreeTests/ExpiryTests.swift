@@ -41,7 +41,8 @@ import Testing
       let (disk, clock) = (SimulatedFileSystem(), Clock())
       let options = Self.options(clock) { options in
         options.memtableBytes = [1024, 8192][random.below(2)]
-        options.defaultKeyspace.style = random.chance(1, in: 3) ? .sizeTiered : .leveled
+        options.defaultKeyspace.style = CompactionStyle.allCases[random.below(4)]
+        options.defaultKeyspace.windowLength = .seconds(50)
       }
       var store = try LSMTree.open(home, options: options, on: disk)
       var written: [String: (value: String, time: UInt64)] = [:]

@@ -35,13 +35,14 @@ import Testing
         options.flushesOnClose = random.chance(1, in: 2)
         options.blockCacheBytes = [0, 4096, 1 << 20][random.below(3)]
         options.durability = random.chance(1, in: 2) ? .none : .everyWrite
-        options.defaultKeyspace.style = random.chance(1, in: 4) ? .sizeTiered : .leveled
+        options.defaultKeyspace.style = [.leveled, .leveled, .sizeTiered, .timeWindow][random.below(4)]
         options.defaultKeyspace.targetTableBytes = [512, 2048, 16384][random.below(3)]
         options.defaultKeyspace.baseLevelBytes = [512, 4096][random.below(2)]
         options.defaultKeyspace.fanOut = random.within(2...4)
         options.defaultKeyspace.table.blockSize = [64, 256][random.below(2)]
         options.defaultKeyspace.table.restartInterval = random.within(1...4)
         options.defaultKeyspace.table.filterBitsPerKey = random.chance(3, in: 4) ? 10 : nil
+        options.defaultKeyspace.table.hashIndexRatio = [nil, nil, 0.75, 3][random.below(4)]
       }
       self.random = random
       store = try LSMTree.open(home, options: options, on: disk)

@@ -1,3 +1,4 @@
+import StrataNodes
 import StrataRequirements
 import StrataSimulation
 import Testing
@@ -119,6 +120,47 @@ import Testing
     Self.rest(store)
     #expect(store.statistics.tablesByLevel[0] == 0 && store.statistics.tombstones == 0)
     #expect(try store.rows().count == 200)
+    try store.close()
+  }
+
+  /// A table between level 0 and the last one goes down with everything it overlaps there, and not because it is dense with deletions.
+  @Test(.requirement("LSMTree.beyond.3", "SSTable.never.8")) func aTableInTheMiddle() throws {
+    let options = Self.options(entries: 64) { options in
+      options.levelZeroTrigger = 1
+      options.defaultKeyspace.targetTableBytes = 100 << 10
+      options.defaultKeyspace.baseLevelBytes = 200 << 10
+      options.defaultKeyspace.table.blockSize = 4096
+      options.memtableBytes = 1 << 20
+    }
+    let store = try LSMTree.open(home, options: options, on: SimulatedFileSystem())
+    var random = Random(seed: 1)
+    var expected: [String: [UInt8]] = [:]
+    func put(_ number: Int) throws {
+      let value = random.bytes(1000)
+      try store.put(bytes(Self.key(number)).span.bytes, value.span.bytes, durability: .some(.none))
+      expected[Self.key(number)] = value
+    }
+    for number in 0..<400 { try put(number) }
+    try store.compact()
+    for number in 100..<300 {
+      try store.delete(Self.key(number))
+      expected[Self.key(number)] = nil
+    }
+    for number in 300..<390 { try put(number) }
+    try store.flush()
+    Self.rest(store)
+    let levels = store.defaultKeyspace.version.levels
+    let upper = try #require(levels.deeper[4].tables.first)
+    #expect(store.statistics.tablesByLevel == [0, 0, 0, 0, 0, 1, levels.deeper[5].count] && levels.deeper[5].count > 2)
+    #expect(!upper.metadata.isTombstoneDense && upper.metadata.deletionCount == 200)
+    let overlapped = levels.deeper[5].tables.filter { Levels.overlap($0.metadata, upper.metadata) }.map(\.metadata.fileID)
+    #expect(overlapped.count > 1)
+    for _ in 0..<3 { #expect(try Self.step(store, from: 99) == Self.key(300)) }
+    Self.rest(store)
+    try store.checkShape()
+    #expect(store.statistics.tablesByLevel.dropLast().allSatisfy { $0 == 0 } && store.statistics.tombstones == 0)
+    #expect(Set(Self.tables(store)).isDisjoint(with: overlapped + [upper.metadata.fileID]))
+    for number in 0..<400 { #expect(try store.get(bytes(Self.key(number)).span.bytes) == expected[Self.key(number)]) }
     try store.close()
   }
 }

@@ -18,6 +18,8 @@ struct Compaction: Sendable {
   var inputs: [TableHandle]
   var outputLevel: Int
   var reason: String
+  /// Whether tables that are dropped hold what a snapshot could see: then they stay where one has come up.
+  var sparesSnapshots = false
 }
 
 /// Merges tables of a keyspace into tables of one level: one edit adds the outputs and removes the inputs, so that a crash leaves either.
@@ -154,6 +156,7 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
     _ bounds: KeyBounds, _ ranges: RangeTombstones, _ grandparents: [TableMetadata], _ policy: GarbagePolicy
   ) throws(TableError) -> TableMerge {
     var output = core.output(plan.keyspace, level: UInt8(plan.outputLevel))
+    output.options.newestTime = plan.inputs.map(\.metadata.newestTime).max()
     output.grandparents = grandparents.filter { Levels.overlaps($0, bounds) }
     var cursors: [Cursor] = plan.inputs.filter { Levels.overlaps($0.metadata, bounds) }.map { $0.reader.cursor(fillCache: false) }
     var ranges = ranges
@@ -181,18 +184,31 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
     edit.removed = plan.inputs.map { ManifestEdit.Removal(keyspace: plan.keyspace.id, fileID: $0.metadata.fileID) }
     edit.added = handles.map { (plan.keyspace.id, $0.metadata) }
     edit.nextFile = core.nextFile.load(ordering: .relaxed)
-    try core.manifest.apply(edit)
-    let removed = Set(plan.inputs.map(\.metadata.fileID))
-    plan.keyspace.publish(core.epochs) { shape in
-      shape.version = Version(
-        active: shape.version.active, sealed: shape.version.sealed, levels: shape.version.levels.replacing(removed, with: handles))
-    }
+    guard try commit(edit, handles) else { return core.endCompaction(plan) }
     if !moves { for input in plan.inputs { input.markObsolete() } }
     core.endCompaction(plan)
+    let inputs = plan.inputs.map(\.metadata.fileID).sorted()
     core.events.send(
       .compacted(
-        keyspace: plan.keyspace.name, reason: plan.reason, inputs: removed.sorted(), outputs: handles.map(\.metadata.fileID),
-        level: plan.outputLevel))
+        keyspace: plan.keyspace.name, reason: plan.reason, inputs: inputs, outputs: handles.map(\.metadata.fileID), level: plan.outputLevel))
     core.shapeChanged()
+  }
+
+  /// Makes the edit durable and shows it; `false` where it would take from a snapshot what that sees.
+  private func commit(_ edit: ManifestEdit, _ handles: [TableHandle]) throws(LSMError) -> Bool {
+    let removed = Set(plan.inputs.map(\.metadata.fileID))
+    func change() throws(LSMError) {
+      try core.manifest.apply(edit)
+      plan.keyspace.publish(core.epochs) { shape in
+        shape.version = Version(
+          active: shape.version.active, sealed: shape.version.sealed, levels: shape.version.levels.replacing(removed, with: handles))
+      }
+    }
+    if plan.sparesSnapshots, let oldest = plan.inputs.map(\.metadata.minSequence).min() {
+      // A snapshot made between the edit and its publication would see the tables first and miss them then.
+      return try core.snapshots.ifNoneHolds(oldest) { () throws(LSMError) in try change() }
+    }
+    try change()
+    return true
   }
 }

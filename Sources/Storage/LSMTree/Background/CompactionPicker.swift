@@ -15,6 +15,12 @@ struct CompactionPicker {
     var stumbledOver: Set<UInt64> = []
     /// Changes up to this sequence are needed by no snapshot and no history.
     var droppableThrough = UInt64.max
+    /// The sequence of the newest snapshot held.
+    var newestSnapshot: UInt64?
+    /// What came after it is history that must stay readable.
+    var historyFloor: UInt64?
+    /// Seconds since 1970.
+    var now: UInt64 = 0
   }
 
   /// Why a table that readers stumble over is compacted.
@@ -24,13 +30,27 @@ struct CompactionPicker {
     self.keyspace = keyspace
     self.levels = levels
     self.circumstances = circumstances
-    strategy = keyspace.options.strategy(levelZeroTrigger: options.levelZeroTrigger)
+    strategy = keyspace.options.strategy(levelZeroTrigger: options.levelZeroTrigger, now: circumstances.now)
   }
 
   func pick() -> Compaction? {
     if let expired { return expired }
     guard let plan = strategy.plan(levels.shape, busy: circumstances.held) else { return stumbledOver }
-    return compaction(plan, reason: plan.reason.rawValue)
+    let chosen = compaction(plan, reason: plan.reason.rawValue)
+    return chosen.kind == .drop ? spared(chosen) : chosen
+  }
+
+  /// What of a plan that drops what can be seen may go now: the oldest tables, as far as no snapshot sees any of them and no history needs them.
+  private func spared(_ plan: Compaction) -> Compaction? {
+    var plan = plan
+    let newest = circumstances.newestSnapshot
+    let floor = circumstances.historyFloor ?? .max
+    let free = plan.inputs.reversed().prefix { table in
+      table.metadata.maxSequence <= floor && newest.map { $0 < table.metadata.minSequence } ?? true
+    }
+    plan.inputs = free.reversed()
+    plan.sparesSnapshots = true
+    return plan.inputs.isEmpty ? nil : plan
   }
 
   /// A plan with the tables it means.
@@ -69,11 +89,17 @@ extension Levels {
 
 extension KeyspaceOptions {
   /// The planner of the keyspace's style.
-  func strategy(levelZeroTrigger: Int) -> any CompactionStrategy {
+  func strategy(levelZeroTrigger: Int, now: UInt64) -> any CompactionStrategy {
     switch style {
     case .leveled: return leveled(levelZeroTrigger: levelZeroTrigger)
     case .sizeTiered:
       var strategy = SizeTieredStrategy()
+      strategy.minRuns = max(2, levelZeroTrigger)
+      return strategy
+    // What has outlived its time to live is dropped by marks that no clock set back can undo: see `expired`.
+    case .fifo: return FirstInFirstOutStrategy(maxBytes: fifoBytes)
+    case .timeWindow:
+      var strategy = TimeWindowStrategy(windowSeconds: windowSeconds, now: now)
       strategy.minRuns = max(2, levelZeroTrigger)
       return strategy
     }
@@ -88,6 +114,9 @@ extension KeyspaceOptions {
     return strategy
   }
 
-  /// Bytes of an output table: of the size-tiered style each run is one table, as it is runs that are counted and merged.
-  var outputTableBytes: UInt64 { style == .sizeTiered ? 1 << 50 : targetTableBytes }
+  /// Bytes of an output table: of every style but the leveled one each run is one table, as it is runs that are counted, merged and dropped.
+  var outputTableBytes: UInt64 { style == .leveled ? targetTableBytes : 1 << 50 }
+
+  /// Whether tables are told apart by their age: they stay in level 0, and keep the sequences that say which is older.
+  var goesByAge: Bool { style == .fifo || style == .timeWindow }
 }

@@ -59,10 +59,10 @@ extension LSMCore {
 
   static let askedFor = "asked for"
 
-  /// Everything within the bounds, into the last level, as one run. Waits for running compactions of the keyspace to end.
+  /// Everything within the bounds, into the last level there is, as one run. Waits for running compactions of the keyspace to end.
   private func fullPlan(_ keyspace: Keyspace, _ levels: Levels, _ bounds: KeyBounds, _ held: Set<UInt64>) -> Compaction? {
     guard !levels.tables.contains(where: { work.withLock { $0.busy }.contains($0.metadata.fileID) }) else { return nil }
-    let bottom = LSMOptions.maxLevels - 1
+    let bottom = keyspace.options.goesByAge ? 0 : LSMOptions.maxLevels - 1
     var inputs = levels.overlapping(bounds)
     // An output may span everything between its inputs: all of that comes along.
     while let hull = KeyHull(inputs) {

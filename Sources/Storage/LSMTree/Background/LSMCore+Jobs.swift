@@ -104,7 +104,7 @@ extension LSMCore {
       policy.historyFloor = historyFloor
       policy.mergeOperator = keyspace.options.mergeOperator
       policy.isPurgeable = keyspace.options.isPurgeable
-      policy.keepsSequences = keyspace.options.timeToLive != nil
+      policy.keepsSequences = keyspace.options.timeToLive != nil || keyspace.options.goesByAge
       policy.expiredThrough = keyspace.expiredThrough.load(ordering: .acquiring)
       return policy
     }

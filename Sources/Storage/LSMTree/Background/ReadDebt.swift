@@ -30,9 +30,11 @@ extension LSMCore {
   /// What the picker has to know beside the shape.
   func circumstances() -> CompactionPicker.Circumstances {
     // History and snapshots first: what comes up later sees the present, which nothing takes away.
-    let oldest = snapshots.sequences { $0.first }
+    let (oldest, newest) = snapshots.sequences { ($0.first, $0.last) }
     let (held, stumbledOver) = work.withLock { ($0.busy.union($0.quarantined), $0.stumbledOver) }
-    return CompactionPicker.Circumstances(held: held, stumbledOver: stumbledOver, droppableThrough: min(oldest ?? .max, historyFloor ?? .max))
+    return CompactionPicker.Circumstances(
+      held: held, stumbledOver: stumbledOver, droppableThrough: min(oldest ?? .max, historyFloor ?? .max), newestSnapshot: newest,
+      historyFloor: historyFloor, now: options.clock() / 1000)
   }
 }
 
@@ -42,7 +44,13 @@ extension CompactionPicker {
   var stumbledOver: Compaction? {
     guard !circumstances.stumbledOver.isEmpty else { return nil }
     for table in newestFirst(levels) where circumstances.stumbledOver.contains(table.metadata.fileID) && isFree(table) {
-      let plan = keyspace.options.style == .sizeTiered ? withOlderRuns(table) : table.metadata.level == 0 ? levelZeroDown() : downOrAnew(table)
+      let plan: Compaction? =
+        switch keyspace.options.style {
+        case .leveled: table.metadata.level == 0 ? levelZeroDown() : downOrAnew(table)
+        case .sizeTiered: withOlderRuns(table)
+        // Tables of different ages stay apart there.
+        case .fifo, .timeWindow: nil
+        }
       if let plan { return plan }
     }
     return nil

@@ -119,9 +119,24 @@ extension KeyspaceOptions {
     return max(1, UInt64(seconds) * 1000 + UInt64(fraction / 1_000_000_000_000_000))
   }
 
+  /// The length of a window, 0 where it is less than a second.
+  var windowSeconds: UInt64 { UInt64(clamping: windowLength.components.seconds) }
+
+  /// What bounds a style that has a bound: bytes or seconds.
+  var styleLimit: UInt64 {
+    switch style {
+    case .leveled, .sizeTiered: 0
+    case .fifo: fifoBytes
+    case .timeWindow: windowSeconds
+    }
+  }
+
   /// - Throws: `.incompatible` where the options contradict each other.
   func check() throws(LSMError) {
     // What operands make of a key would depend on which of them were folded before their time was over.
+    if style == .fifo, mergeOperator != nil { throw .incompatible("a keyspace of the style fifo has no merge operator: old operands go first") }
+    if style == .fifo, fifoBytes == 0 { throw .incompatible("a keyspace of the style fifo keeps at least one byte") }
+    if style == .timeWindow, windowSeconds == 0 { throw .incompatible("a window of time is at least a second long") }
     if timeToLive != nil, mergeOperator != nil { throw .incompatible("a keyspace has either a time to live or a merge operator") }
   }
 }

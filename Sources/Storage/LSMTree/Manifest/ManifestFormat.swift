@@ -186,6 +186,7 @@ enum TableFacts {
       writer.writeLengthPrefixed(key.userKey)
       writer.writeUInt64(key.trailer.word)
     }
+    if table.newestTime != table.createdAt { writer.writeVarint64(table.newestTime) }
   }
 
   static func decode(_ reader: inout ByteReader) throws(DecodeError) -> TableMetadata {
@@ -207,6 +208,7 @@ enum TableFacts {
     table.level = try reader.readUInt8()
     table.smallest = try key(&reader)
     table.largest = try key(&reader)
+    table.newestTime = reader.isAtEnd ? table.createdAt : try reader.readVarint64()
     guard table.smallest.userKey.count <= TableLimits.keyBytes, table.level < LSMOptions.maxLevels else {
       throw .malformed(at: reader.offset, field: "table level")
     }

@@ -12,6 +12,8 @@ struct KeyspaceRecord: Sendable, Hashable {
   var prefixExtractor: String
   /// Milliseconds that values live, 0 for ever.
   var timeToLive: UInt64 = 0
+  /// Of the style `fifo` the bytes it keeps, of `timeWindow` the seconds of a window; 0 for other styles.
+  var styleLimit: UInt64 = 0
 
   func encode(to writer: inout ByteWriter) {
     writer.writeUInt32(id)
@@ -19,16 +21,21 @@ struct KeyspaceRecord: Sendable, Hashable {
     writer.writeLengthPrefixed(Array(name.utf8))
     writer.writeLengthPrefixed(Array(mergeOperator.utf8))
     writer.writeLengthPrefixed(Array(prefixExtractor.utf8))
-    if timeToLive > 0 { writer.writeUInt64(timeToLive) }
+    if timeToLive > 0 || styleLimit > 0 { writer.writeUInt64(timeToLive) }
+    if styleLimit > 0 { writer.writeUInt64(styleLimit) }
   }
 
-  init(id: UInt32, name: String, strategy: CompactionStyle, mergeOperator: String, prefixExtractor: String, timeToLive: UInt64 = 0) {
+  init(
+    id: UInt32, name: String, strategy: CompactionStyle, mergeOperator: String, prefixExtractor: String, timeToLive: UInt64 = 0,
+    styleLimit: UInt64 = 0
+  ) {
     self.id = id
     self.name = name
     self.strategy = strategy
     self.mergeOperator = mergeOperator
     self.prefixExtractor = prefixExtractor
     self.timeToLive = timeToLive
+    self.styleLimit = styleLimit
   }
 
   init(decoding reader: inout ByteReader) throws(DecodeError) {
@@ -41,6 +48,9 @@ struct KeyspaceRecord: Sendable, Hashable {
     prefixExtractor = try Self.text(&reader)
     // Manifests of before there was a time to live end here.
     timeToLive = reader.isAtEnd ? 0 : try reader.readUInt64()
+    styleLimit = reader.isAtEnd ? 0 : try reader.readUInt64()
+    let hasLimit = strategy == .fifo || strategy == .timeWindow
+    guard hasLimit == (styleLimit > 0) else { throw .malformed(at: reader.offset, field: "limit of the compaction strategy") }
   }
 
   private static func text(_ reader: inout ByteReader) throws(DecodeError) -> String {

@@ -7,6 +7,11 @@ public struct ReadOptions: Sendable, Hashable {
   public var fillCache = true
   /// Hidden entries and deletions passed over in one move before it throws `.incomplete`; `nil` for no limit.
   public var maxSkipped: Int?
+  /// Passes over blocks and tables that hold nothing wanted, by a property that collectors made of them (`TableOptions.propertyCollectors`), where
+  /// that can show nothing that is hidden: in tables with nothing older beneath them, most of all in the last level. So every key whose value may
+  /// be wanted is shown as it would be without the filter, others may be or not, and no key that is deleted or has a newer value. Keyspaces with a
+  /// merge operator, whose values are put together from several tables, are read in full.
+  public var passing: BlockFilter?
   /// What all keys wanted begin with, where the iterator was made for a prefix: sources without such keys are left out.
   var prefix: [UInt8]?
 

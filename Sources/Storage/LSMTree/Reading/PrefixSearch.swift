@@ -19,7 +19,7 @@ extension LSMTree {
 
 extension SortedRun {
   /// A cursor over the tables that lie within `bounds`, those of the keys that begin with `prefix`; `nil` where surely none holds such a key.
-  func cursor(prefix: [UInt8], _ bounds: KeyBounds, fillCache: Bool) -> Cursor? {
+  func cursor(prefix: [UInt8], _ bounds: KeyBounds, _ reading: RunReading) -> Cursor? {
     var perhaps: [TableHandle] = []
     var place = prefix.withUnsafeBytes { firstTable(notBelow: $0, head: keyHead($0)) }
     while place < count, Levels.overlaps(tables[place].metadata, bounds) {
@@ -27,8 +27,8 @@ extension SortedRun {
       if (try? tables[place].reader.mayContain(prefix: prefix.span.bytes)) ?? true { perhaps.append(tables[place]) }
       place += 1
     }
-    if perhaps.count <= 1 { return perhaps.first?.reader.cursor(fillCache: fillCache) }
-    return LevelCursor(self, bounds: bounds, fillCache: fillCache)
+    if perhaps.count <= 1 { return perhaps.first.map(reading.cursor) }
+    return LevelCursor(self, bounds: bounds, reading)
   }
 }
 

@@ -45,6 +45,20 @@ struct ReadSources {
   }
 }
 
+/// How the tables of a run are read.
+struct RunReading {
+  var fillCache: Bool
+  /// What is passed over in tables that hide nothing.
+  var filter: BlockFilter?
+  /// The runs older than this one.
+  var older: ArraySlice<SortedRun>
+
+  func cursor(_ table: TableHandle) -> TableCursor {
+    let passes = filter != nil && !older.contains { $0.overlaps(table.metadata) }
+    return table.reader.cursor(fillCache: fillCache, passing: passes ? filter : nil)
+  }
+}
+
 extension LSMCore {
   /// Pins the present version of a keyspace and opens cursors on all of it that the bounds touch.
   func sources(
@@ -57,6 +71,8 @@ extension LSMCore {
       let visible = sequence ?? ring.visible
       // Tables taken in between are visible and not in the version, though what was written after them may be in its memtable: a hole.
       if keyspace.lastIngested.load(ordering: .acquiring) != ingested { continue }
+      var options = options
+      if keyspace.options.mergeOperator != nil { options.passing = nil }
       return (sources(version, bounds, options, under: layer), visible)
     }
   }
@@ -77,14 +93,16 @@ extension LSMCore {
       if !memtable.isEmpty, let cursor = memtable.cursor(prefix: options.prefix) { cursors.append(cursor) }
       if memtable.hasRangeDeletions { ranges.append(memtable.rangeTombstones()) }
     }
-    for run in version.levels.runs {
+    let runs = version.levels.runs
+    for (index, run) in runs.enumerated() {
+      let reading = RunReading(fillCache: options.fillCache, filter: options.passing, older: runs[(index + 1)...])
       if let prefix = options.prefix {
-        if let cursor = run.cursor(prefix: prefix, bounds, fillCache: options.fillCache) { cursors.append(cursor) }
+        if let cursor = run.cursor(prefix: prefix, bounds, reading) { cursors.append(cursor) }
       } else if run.count == 1 {
         guard Levels.overlaps(run.tables[0].metadata, bounds) else { continue }
-        cursors.append(run.tables[0].reader.cursor(fillCache: options.fillCache))
+        cursors.append(reading.cursor(run.tables[0]))
       } else {
-        cursors.append(LevelCursor(run, bounds: bounds, fillCache: options.fillCache))
+        cursors.append(LevelCursor(run, bounds: bounds, reading))
       }
     }
     let tables = version.levels.rangeTombstones()

@@ -8,7 +8,7 @@ import SystemPackage
 /// Brings a store's directory back to life: lock, manifest, tables, a new manifest file, the log's changes, and only then what nothing names.
 struct Opening {
   let directory: FilePath
-  let options: LSMOptions
+  var options: LSMOptions
   let fileSystem: any FileSystem
 
   /// - Throws: as `LSMTree.open`; nothing is changed where the manifest, a table or the log's head is not as it must be.
@@ -29,6 +29,16 @@ struct Opening {
 
   private func open(_ lock: any FileLock) throws(LSMError) -> LSMCore {
     let loaded = try Manifest.load(directory, on: fileSystem)
+    if options.takesStoredKeyspaceOptions, let record = loaded?.state.keyspaces[0]?.record {
+      var adopted = self
+      adopted.options.takesStoredKeyspaceOptions = false
+      adopted.options.defaultKeyspace = try keyspaceOptions(record)
+      return try adopted.open(lock, loaded)
+    }
+    return try open(lock, loaded)
+  }
+
+  private func open(_ lock: any FileLock, _ loaded: LoadedManifest?) throws(LSMError) -> LSMCore {
     var state = loaded?.state ?? ManifestState(store: StoreID(high: options.entropy(), low: options.entropy()))
     try settleDefault(&state)
     let names = try disk { () throws(DiskError) in try fileSystem.list(directory) }
@@ -135,14 +145,16 @@ struct Opening {
   /// The options of a keyspace the manifest names: those given for the default one, the default's with its own strategy for others.
   private func keyspaceOptions(_ record: KeyspaceRecord) throws(LSMError) -> KeyspaceOptions {
     var result = options.defaultKeyspace
-    if record.id == 0 { return result }
+    if record.id == 0, !options.takesStoredKeyspaceOptions { return result }
     result.style = record.strategy
+    if record.strategy == .fifo { result.fifoBytes = record.styleLimit }
+    if record.strategy == .timeWindow { result.windowLength = .seconds(Int64(clamping: record.styleLimit)) }
     result.timeToLive = record.timeToLive > 0 ? .milliseconds(Int64(clamping: record.timeToLive)) : nil
     result.mergeOperator = nil
     if !record.mergeOperator.isEmpty {
       let known = options.mergeOperators + [options.defaultKeyspace.mergeOperator].compactMap { $0 }
       guard let merger = known.first(where: { $0.name == record.mergeOperator }) else {
-        throw .incompatible("keyspace \"\(record.name)\" needs merge operator \"\(record.mergeOperator)\"; give it in the options")
+        throw .incompatible("\(record.label) needs merge operator \"\(record.mergeOperator)\"; give it in the options")
       }
       result.mergeOperator = merger
     }
@@ -154,12 +166,13 @@ extension KeyspaceRecord {
   init(_ id: UInt32, _ name: String, _ options: KeyspaceOptions) {
     self.init(
       id: id, name: name, strategy: options.style, mergeOperator: options.mergeOperator?.name ?? "",
-      prefixExtractor: options.table.prefixExtractor?.name ?? "", timeToLive: options.timeToLiveMilliseconds)
+      prefixExtractor: options.table.prefixExtractor?.name ?? "", timeToLive: options.timeToLiveMilliseconds, styleLimit: options.styleLimit)
   }
+
+  fileprivate var label: String { name.isEmpty ? "the default keyspace" : "keyspace \"\(name)\"" }
 
   /// - Throws: `.incompatible` where the keyspace was created with something else than what is asked for.
   func check(against wanted: KeyspaceRecord) throws(LSMError) {
-    let label = name.isEmpty ? "the default keyspace" : "keyspace \"\(name)\""
     if mergeOperator != wanted.mergeOperator {
       throw .incompatible("\(label) was created with merge operator \"\(mergeOperator)\", not \"\(wanted.mergeOperator)\"")
     }
@@ -167,5 +180,9 @@ extension KeyspaceRecord {
       throw .incompatible("\(label) was created with a time to live of \(timeToLive) ms, not \(wanted.timeToLive); 0 is for ever")
     }
     if strategy != wanted.strategy { throw .incompatible("\(label) was created as \(strategy), not \(wanted.strategy)") }
+    if styleLimit != wanted.styleLimit {
+      let unit = strategy == .fifo ? "bytes" : "seconds"
+      throw .incompatible("\(label) was created as \(strategy) of \(styleLimit) \(unit), not \(wanted.styleLimit)")
+    }
   }
 }

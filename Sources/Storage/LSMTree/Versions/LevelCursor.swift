@@ -5,14 +5,14 @@ import StrataSSTable
 final class LevelCursor: Cursor {
   private let run: SortedRun
   private let bounds: KeyBounds
-  private let fillCache: Bool
+  private let reading: RunReading
   private var table = -1
   private var cursor: TableCursor?
 
-  init(_ run: SortedRun, bounds: KeyBounds, fillCache: Bool) {
+  init(_ run: SortedRun, bounds: KeyBounds, _ reading: RunReading) {
     self.run = run
     self.bounds = bounds
-    self.fillCache = fillCache
+    self.reading = reading
   }
 
   private func open(_ index: Int) -> TableCursor? {
@@ -24,7 +24,7 @@ final class LevelCursor: Cursor {
     }
     if table != index {
       table = index
-      cursor = run.tables[index].reader.cursor(fillCache: fillCache)
+      cursor = reading.cursor(run.tables[index])
     }
     return cursor
   }

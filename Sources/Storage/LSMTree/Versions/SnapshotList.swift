@@ -81,6 +81,15 @@ final class SnapshotList: Sendable {
   /// The sequences held, ascending. Copy them only after a compaction's inputs are fixed.
   func sequences<Result>(_ body: ([UInt64]) -> Result) -> Result { state.withLock { body($0.held.map(\.sequence)) } }
 
+  /// Runs `body` unless a snapshot of `sequence` or a later one is held, and lets none be made meanwhile; returns whether it ran.
+  func ifNoneHolds<Failure: Error>(_ sequence: UInt64, _ body: () throws(Failure) -> Void) throws(Failure) -> Bool {
+    try state.withLock { (state) throws(Failure) in
+      if let newest = state.held.last, newest.sequence >= sequence { return false }
+      try body()
+      return true
+    }
+  }
+
   var count: Int { state.withLock { $0.held.reduce(0) { $0 + $1.count } } }
   /// Age of the oldest; zero where there is none.
   var oldestAge: Duration {

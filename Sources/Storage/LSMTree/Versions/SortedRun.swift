@@ -89,6 +89,12 @@ final class SortedRun: @unchecked Sendable {
     return order < 0 || (order == 0 && isOpen[index])
   }
 
+  /// Whether a table of the run shares a key with another table's range.
+  func overlaps(_ table: TableMetadata) -> Bool {
+    let place = table.smallest.userKey.withUnsafeBytes { firstTable(notBelow: $0, head: keyHead($0)) }
+    return place < count && Levels.overlap(tables[place].metadata, table)
+  }
+
   /// The table that may hold `key`, or -1.
   @inline(__always)
   func table(for key: UnsafeRawBufferPointer, head: UInt64) -> Int {

@@ -58,6 +58,7 @@ struct BlockBuilder: ~Copyable {
   private let restartInterval: Int
   /// Index entries have a value whatever their kind, which is that of the entry they stand for.
   private let isIndex: Bool
+  private var hashIndex: BlockHashBuilder?
   private(set) var entryCount = 0
   private(set) var tombstones = 0
   private(set) var lastTrailer = Trailer(word: 0)
@@ -66,8 +67,9 @@ struct BlockBuilder: ~Copyable {
   /// About how long the payload will be.
   private(set) var estimatedBytes = BlockView.tailBytes
 
-  init(restartInterval: Int, capacity: Int, isIndex: Bool = false) {
+  init(restartInterval: Int, capacity: Int, isIndex: Bool = false, keysPerBucket: Double? = nil) {
     self.isIndex = isIndex
+    if let keysPerBucket { hashIndex = BlockHashBuilder(keysPerBucket: keysPerBucket) }
     self.restartInterval = max(1, restartInterval)
     waiting = RawBuffer(capacity: capacity * 2)
     lastKey = RawBuffer(capacity: 256)
@@ -80,7 +82,8 @@ struct BlockBuilder: ~Copyable {
   var last: UnsafeRawBufferPointer { lastKey.bytes }
 
   /// Adds an entry that comes after all before; the caller has checked that.
-  mutating func add(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ value: UnsafeRawBufferPointer) {
+  /// - Parameter hash: the key's, where there is a hash index and the entry is the block's first of the key.
+  mutating func add(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ value: UnsafeRawBufferPointer, hash: UInt64 = 0) {
     var shared = 0
     var isSame = false
     if entryCount == 0 {
@@ -90,6 +93,10 @@ struct BlockBuilder: ~Copyable {
       let common = commonPrefix(lastKey.bytes, key)
       isSame = common == key.count && common == lastKey.count
       if entryCount % restartInterval != 0 { shared = common }
+    }
+    if hashIndex != nil {
+      let restart = entryCount / restartInterval
+      if isSame { hashIndex?.addVersion(restart: restart) } else { hashIndex?.add(hash, restart: restart) }
     }
     let suffix = UnsafeRawBufferPointer(rebasing: key[shared...])
     let room = waiting.reserve(MemoryLayout<Waiting>.size)
@@ -113,12 +120,13 @@ struct BlockBuilder: ~Copyable {
   /// Encodes the block behind `output` and begins the next one.
   mutating func finish(into output: inout RawBuffer) {
     let start = output.count
-    let room = waiting.count + entryCount * 32 + BlockView.tailBytes
+    let restarts = (entryCount + restartInterval - 1) / restartInterval
+    let buckets = hashIndex?.finish(restarts: restarts) ?? []
+    let room = waiting.count + entryCount * 32 + BlockView.tailBytes + buckets.count
     let base = output.reserve(room)
     let prefix = entryCount == 0 ? 0 : min(commonPrefix(firstKey.bytes, lastKey.bytes), Int(UInt16.max))
     let isWide = waiting.count + entryCount * 8 > Int(UInt16.max)
     let width = isWide ? 4 : 2
-    let restarts = (entryCount + restartInterval - 1) / restartInterval
     withUnsafeTemporaryAllocation(of: UInt64.self, capacity: max(1, restarts * 2)) { places in
       var position = base
       encodeEntries(at: &position, from: base, prefix: prefix, places)
@@ -134,13 +142,15 @@ struct BlockBuilder: ~Copyable {
         position.storeBytes(of: places[index * 2 + 1].bigEndian, as: UInt64.self)
         position += 8
       }
+      buckets.withUnsafeBytes { UnsafeMutableRawBufferPointer(start: position, count: $0.count).copyMemory(from: $0) }
+      position += buckets.count
       position.storeBytes(of: (entryCount == 0 ? 0 : minSequence).littleEndian, toByteOffset: 0, as: UInt64.self)
       position.storeBytes(of: UInt32(entryCount).littleEndian, toByteOffset: 8, as: UInt32.self)
       position.storeBytes(of: UInt32(tombstones).littleEndian, toByteOffset: 12, as: UInt32.self)
       position.storeBytes(of: UInt32(restarts).littleEndian, toByteOffset: 16, as: UInt32.self)
       position.storeBytes(of: UInt16(prefix).littleEndian, toByteOffset: 20, as: UInt16.self)
       position.storeBytes(of: UInt8(width), toByteOffset: 22, as: UInt8.self)
-      position.storeBytes(of: 0, toByteOffset: 23, as: UInt8.self)
+      position.storeBytes(of: buckets.isEmpty ? 0 : BlockView.hashFlag, toByteOffset: 23, as: UInt8.self)
       output.count = start + (position - base) + BlockView.tailBytes
     }
     reset()

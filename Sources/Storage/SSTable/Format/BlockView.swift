@@ -4,14 +4,17 @@ import StrataBytes
 /// The payload of a data or index block, checked once when it was brought in and read without checks from then on.
 ///
 /// ```
-/// entries | restart offsets (u16 or u32 each) | restart heads (u64 big-endian each) | tail of 24 bytes
-/// tail:  u64 smallest sequence, u32 entries, u32 tombstones, u32 restarts, u16 common prefix, u8 offset width, u8 zero
+/// entries | restart offsets (u16 or u32 each) | restart heads (u64 big-endian each) | hash index, where there is one | tail of 24 bytes
+/// tail:  u64 smallest sequence, u32 entries, u32 tombstones, u32 restarts, u16 common prefix, u8 offset width, u8 flags
+/// hash index: a byte for each bucket, u16 buckets; see ``BlockHash``
 /// entry: varint shared, varint unshared, u8 tag, varint sequence - smallest (unless the tag says 0), varint value length (kinds with a
 ///        value), the key's unshared part, value
 /// ```
 /// A view borrows; whoever holds the block keeps it in place.
 struct BlockView {
   static let tailBytes = 24
+  /// The flag of a block with a hash index.
+  static let hashFlag: UInt8 = 1
   /// How far ahead a search in a run of entries fetches: most of sixteen entries of a hundred bytes.
   private static let fetchedBytes = 2048
 
@@ -24,6 +27,8 @@ struct BlockView {
   let minSequence: UInt64
   /// How many bytes all keys of the block begin with in common.
   let prefix: Int
+  /// Buckets of the hash index; 0 where there is none.
+  let buckets: Int
   private let isWide: Bool
   private let isIndex: Bool
 
@@ -63,6 +68,7 @@ struct BlockView {
       return (nil, "it holds \(count) entries and says \(view.entryCount)")
     }
     guard count == 0 || view.restartOffset(0) == 0 else { return (nil, "its first entry is no restart") }
+    guard view.buckets == 0 || view.hasSoundBuckets else { return (nil, "its hash index names a restart that is not there") }
     return (view, "")
   }
 
@@ -81,9 +87,28 @@ struct BlockView {
     let width = Int(tail.load(fromByteOffset: 22, as: UInt8.self))
     guard width == 2 || width == 4 else { return nil }
     isWide = width == 4
-    entriesEnd = bytes.count &- Self.tailBytes &- restarts &* (width &+ 8)  // 32-bit counts: far from overflowing
-    guard entriesEnd >= 0 else { return nil }
+    let flags = tail.load(fromByteOffset: 23, as: UInt8.self)
+    var end = bytes.count &- Self.tailBytes &- restarts &* (width &+ 8)  // 32-bit counts: far from overflowing
+    if flags == 0 {
+      buckets = 0
+    } else {
+      guard flags == Self.hashFlag, bytes.count >= Self.tailBytes &+ BlockHash.countBytes else { return nil }
+      buckets = Int(UInt16(littleEndian: tail.loadUnaligned(fromByteOffset: -BlockHash.countBytes, as: UInt16.self)))
+      end &-= buckets &+ BlockHash.countBytes
+    }
+    entriesEnd = end
+    guard end >= 0 else { return nil }
   }
+
+  /// Where the buckets of the hash index begin.
+  @inline(__always)
+  private var bucketsStart: Int { entriesEnd &+ restarts &* (isWide ? 12 : 10) }
+
+  /// The buckets of the hash index.
+  var hashes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base + bucketsStart, count: buckets) }
+
+  /// Whether each bucket names a restart that there is, or none.
+  private var hasSoundBuckets: Bool { hashes.allSatisfy { $0 >= BlockHash.collision || Int($0) < restarts } }
 
   /// Where restart `index` begins.
   @inline(__always)
@@ -232,14 +257,36 @@ struct BlockView {
   @inline(__always)
   func firstEntry(notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer) -> (offset: Int, isKey: Bool, entry: Entry)? {
     guard restarts > 0 else { return nil }
-    let restart = restart(before: key, trailer)
+    return firstEntry(notBefore: key, trailer, from: restart(before: key, trailer), to: entriesEnd)
+  }
+
+  /// As ``firstEntry(notBefore:_:)`` for who wants entries of `key` alone, whose ``FilterHash`` it is: where the block has a hash index, that says in
+  /// which run they are. An entry found may be one of another key, and one that is not of `key` may not be found.
+  @inline(__always)
+  func firstEntry(of key: UnsafeRawBufferPointer, _ trailer: Trailer, hash: UInt64) -> (offset: Int, isKey: Bool, entry: Entry)? {
+    if buckets > 0, restarts > 0 {
+      let restart = base.load(fromByteOffset: bucketsStart &+ BlockHash.bucket(hash, of: buckets), as: UInt8.self)
+      if restart == BlockHash.none { return nil }
+      if restart != BlockHash.collision {
+        let end = Int(restart) &+ 1 < restarts ? restartOffset(Int(restart) &+ 1) : entriesEnd
+        return firstEntry(notBefore: key, trailer, from: Int(restart), to: end)
+      }
+    }
+    return firstEntry(notBefore: key, trailer)
+  }
+
+  /// The first entry at or after (`key`, `trailer`) from a restart, whose entry comes before or is of another key, up to the entry at `end`.
+  @inline(__always)
+  private func firstEntry(
+    notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer, from restart: Int, to end: Int
+  ) -> (offset: Int, isKey: Bool, entry: Entry)? {
     var offset = restartOffset(restart)
     // Where an entry begins is known from the one before: fetched one after the other their lines would be waited for one after the other.
     let scanned = min(restart &+ 1 < restarts ? restartOffset(restart &+ 1) : entriesEnd, offset &+ Self.fetchedBytes) &- offset
     if scanned > 64 { strata_prefetch_range(base + offset, scanned) }
     // How many bytes the entry before has in common with `key`; it comes before it.
     var matched = 0
-    while offset < entriesEnd {
+    while offset < end {
       let entry = decode(at: offset)
       if entry.shared <= matched {
         let suffix = UnsafeRawBufferPointer(start: base + entry.suffix, count: entry.unshared)

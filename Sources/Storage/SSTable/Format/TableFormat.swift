@@ -13,13 +13,18 @@ enum TableFormat {
     var fileID: UInt64
     var databaseID: (UInt64, UInt64)
     var createdAt: UInt64
+    var features: UInt16 = 0
   }
+
+  /// The feature of tables whose data blocks may have hash indexes.
+  static let hashedBlocks: UInt16 = 1
+  private static let knownFeatures = hashedBlocks
 
   static func encode(_ head: Head) -> [UInt8] {
     var bytes = magic + [UInt8](repeating: 0, count: headBytes - magic.count)
     bytes.withUnsafeMutableBytes { out in
       out.store(version, at: 8)
-      out.store(UInt16(0), at: 10)  // features a reader must know
+      out.store(head.features, at: 10)  // what a reader must know
       out.store(UInt32(headBytes), at: 12)
       out.store(head.fileID, at: 16)
       out.store(head.databaseID.0, at: 24)
@@ -37,12 +42,13 @@ enum TableFormat {
     }
     let found = bytes.load(UInt16.self, at: 8)
     let features = bytes.load(UInt16.self, at: 10)
-    guard found == version, features == 0 else {
-      throw .unsupportedFormat(path, found: "format \(found) with features \(features)", supported: "format \(version)")
+    guard found == version, features & ~knownFeatures == 0 else {
+      throw .unsupportedFormat(
+        path, found: "format \(found) with features \(features)", supported: "format \(version) with features \(knownFeatures) or fewer")
     }
     return Head(
       fileID: bytes.load(UInt64.self, at: 16), databaseID: (bytes.load(UInt64.self, at: 24), bytes.load(UInt64.self, at: 32)),
-      createdAt: bytes.load(UInt64.self, at: 40))
+      createdAt: bytes.load(UInt64.self, at: 40), features: features)
   }
 
   /// The parts of a table, as its footer names them; a handle of offset 0 names nothing.

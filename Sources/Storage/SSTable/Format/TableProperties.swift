@@ -8,6 +8,7 @@ extension TableMetadata {
   private enum Tag: UInt8, CaseIterable {
     case fileID = 1, fileSize, entryCount, valueCount, deletionCount, rangeDeletionCount, mergeCount, smallestKey, smallestTrailer, largestKey,
       largestTrailer, minSequence, maxSequence, rawKeyBytes, rawValueBytes, dataBlockCount, tombstoneDenseBlocks, fileChecksum, createdAt, level
+    case newestTime = 22
   }
 
   /// Appends the encoding.
@@ -21,6 +22,7 @@ extension TableMetadata {
     Self.write(.largestTrailer, largest.trailer.word, &writer)
     Self.write(.fileChecksum, UInt64(fileChecksum), &writer)
     Self.write(.level, UInt64(level), &writer)
+    if newestTime != createdAt { Self.write(.newestTime, newestTime, &writer) }
   }
 
   private static func write(_ tag: Tag, _ value: UInt64, _ writer: inout ByteWriter) {
@@ -54,6 +56,39 @@ extension TableMetadata {
     return nil
   }
 
+  /// The tag of a property that collectors made: again a fact of the table's own.
+  private static let propertyTag: UInt8 = 23
+
+  static func encode(_ properties: [TableProperty], to writer: inout ByteWriter) {
+    for property in properties {
+      var field = ByteWriter()
+      field.writeLengthPrefixed(Array(property.name.utf8.prefix(255)))
+      field.writeUInt8(property.value == nil ? 0 : 1)
+      field.writeBytes(property.value ?? [])
+      writer.writeUInt8(propertyTag)
+      writer.writeLengthPrefixed(field.bytes)
+    }
+  }
+
+  /// What collectors have made of the table, in the order in which index entries have it.
+  static func properties(in bytes: RawSpan) throws(DecodeError) -> [TableProperty] {
+    var reader = ByteReader(bytes)
+    var found: [TableProperty] = []
+    while !reader.isAtEnd {
+      let tag = try reader.readUInt8()
+      let length = Int(try reader.readVarint32())
+      let at = reader.offset
+      var field = ByteReader(try reader.readBytes(length), base: at)
+      guard tag == propertyTag else { continue }
+      let name = try field.readLengthPrefixed(limit: 255, field: "name of a property").withUnsafeBytes { [UInt8]($0) }
+      let isThere = try field.readUInt8() != 0
+      let value = field.readRest().withUnsafeBytes { [UInt8]($0) }
+      guard found.count < TableLimits.properties, value.count <= TableLimits.propertyBytes else { throw .malformed(at: at, field: "property") }
+      found.append(TableProperty(name: String(decoding: name, as: UTF8.self), value: isThere ? value : nil))
+    }
+    return found
+  }
+
   // Key paths are immutable and hold nothing.
   private nonisolated(unsafe) static let numbers: [(Tag, WritableKeyPath<TableMetadata, UInt64>)] = [
     (.fileID, \.fileID), (.fileSize, \.fileSize), (.entryCount, \.entryCount), (.valueCount, \.valueCount), (.deletionCount, \.deletionCount),
@@ -65,6 +100,7 @@ extension TableMetadata {
   /// Reads what ``encode(to:)`` wrote, all that `reader` has left.
   package init(from reader: inout ByteReader) throws(DecodeError) {
     self.init(fileID: 0)
+    var newest: UInt64?
     while !reader.isAtEnd {
       let tag = Tag(rawValue: try reader.readUInt8())
       let length = Int(try reader.readVarint32())
@@ -88,7 +124,10 @@ extension TableMetadata {
         fileChecksum = UInt32(truncatingIfNeeded: number)
       } else if tag == .level {
         level = UInt8(truncatingIfNeeded: number)
+      } else if tag == .newestTime {
+        newest = number
       }
     }
+    newestTime = newest ?? createdAt
   }
 }

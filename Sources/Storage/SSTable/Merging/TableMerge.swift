@@ -172,6 +172,8 @@ public func mergeTables(
   _ inputs: [TableReader], to output: TableOutput, _ policy: GarbagePolicy = GarbagePolicy(), on fileSystem: any FileSystem
 ) throws(TableError) -> (tables: [TableMetadata], report: MergeReport) {
   let ranges = RangeTombstones(inputs.flatMap(\.rangeTombstones.deletions))
+  var output = output
+  if output.options.newestTime == nil { output.options.newestTime = inputs.map(\.metadata.newestTime).max() }
   let merge = try TableMerge(inputs.map { $0.cursor(fillCache: false) }, ranges: ranges, to: output, policy, on: fileSystem)
   let tables = try merge.finish()
   return (tables, merge.report)

@@ -36,6 +36,9 @@ public struct TableMetadata: Sendable, Hashable {
   public var fileChecksum: UInt32
   /// Seconds since 1970 when the table was begun, for information and TTL.
   public var createdAt: UInt64
+  /// Seconds since 1970 by when everything in the table had been written: the time of creation for a table that was not merged out of others, theirs
+  /// else. What planners that go by age look at; says nothing of the order of versions.
+  public var newestTime: UInt64
   /// Level the table was written for.
   public var level: UInt8
 
@@ -44,6 +47,7 @@ public struct TableMetadata: Sendable, Hashable {
     self.fileID = fileID
     self.level = level
     self.createdAt = createdAt
+    newestTime = createdAt
     fileSize = 0
     entryCount = 0
     valueCount = 0

@@ -92,7 +92,7 @@ public struct CompactionPlan: Sendable, Hashable {
 
   /// Why.
   public enum Reason: String, Sendable, Hashable {
-    case level0, size, tombstones, space, age, manual
+    case level0, size, tombstones, space, age, window, manual
   }
 
   /// The tables that go, with their levels.

@@ -25,7 +25,7 @@ public struct SizeTieredStrategy: CompactionStrategy {
   }
 
   /// The longest stretch of neighbours whose sizes lie within half and one and a half of their mean.
-  private func similarRuns(_ runs: [TableMetadata], _ busy: Set<UInt64>) -> CompactionPlan? {
+  func similarRuns(_ runs: [TableMetadata], _ busy: Set<UInt64>) -> CompactionPlan? {
     var best: Range<Int>?
     for start in runs.indices {
       var end = start
@@ -44,35 +44,5 @@ public struct SizeTieredStrategy: CompactionStrategy {
     guard let best else { return nil }
     return CompactionPlan(
       inputs: [Array(runs[best])], outputLevel: 0, kind: .merge, reason: .size, score: Double(best.count) / Double(minRuns))
-  }
-}
-
-/// Nothing is merged; the oldest tables go when there are too many bytes, or when they are too old: for data that is worth its age, as a cache's or a
-/// series of measurements'. A table goes only with everything older, so that no deletion goes before what it deletes.
-public struct FirstInFirstOutStrategy: CompactionStrategy {
-  public var name: String { "fifo" }
-  /// The most bytes kept.
-  public var maxBytes: UInt64
-  /// Tables created before this moment go, in seconds since 1970; the caller moves it. `nil` for none.
-  public var expiresBefore: UInt64?
-
-  public init(maxBytes: UInt64, expiresBefore: UInt64? = nil) {
-    self.maxBytes = maxBytes
-    self.expiresBefore = expiresBefore
-  }
-
-  public func plan(_ shape: LSMShape, busy: Set<UInt64>) -> CompactionPlan? {
-    var left = shape.bytes(0)
-    var doomed: [TableMetadata] = []
-    var reason = CompactionPlan.Reason.space
-    for table in shape.levels[0].reversed() {
-      let isOld = expiresBefore.map { table.createdAt < $0 } ?? false
-      guard left > maxBytes || isOld, !busy.contains(table.fileID) else { break }
-      if left <= maxBytes { reason = .age }
-      doomed.insert(table, at: 0)
-      left -= table.fileSize
-    }
-    guard !doomed.isEmpty else { return nil }
-    return CompactionPlan(inputs: [doomed], outputLevel: 0, kind: .deleteOnly, reason: reason, score: 1)
   }
 }

@@ -19,6 +19,12 @@ public final class TableCursor: Cursor {
   @exclusivity(unchecked) private var nextOffset = 0
   @exclusivity(unchecked) private var key = RawBuffer(capacity: 128)
   @exclusivity(unchecked) private var run: BackwardRun
+  /// What is passed over; `nil` for nothing.
+  private let passing: (filter: BlockFilter, property: Int)?
+  /// Whether all of the table is.
+  private let passesTable: Bool
+  /// Whether all of the part of the index that is open is.
+  @exclusivity(unchecked) private var isPartPassed = false
 
   /// A position in a block of the index, whose every entry is a restart.
   private struct IndexPlace {
@@ -28,7 +34,14 @@ public final class TableCursor: Cursor {
     var index = 0
   }
 
-  init(_ reader: TableReader, fillCache: Bool) {
+  init(_ reader: TableReader, fillCache: Bool, _ filter: BlockFilter? = nil) {
+    let place = filter.flatMap { filter in reader.properties.firstIndex { $0.name == filter.property } }
+    if let filter, let place {
+      passing = (filter, place)
+      passesTable = reader.properties[place].value.map { !$0.withUnsafeBytes(filter.mayHold) } ?? false
+    } else {
+      (passing, passesTable) = (nil, false)
+    }
     self.reader = reader
     self.fillCache = fillCache
     guard let view = BlockView(unchecked: reader.topIndex.payload, isIndex: true) else { preconditionFailure("the reader has checked its index") }
@@ -47,25 +60,30 @@ public final class TableCursor: Cursor {
 
   public override func first() throws(TableError) {
     isValid = false
+    if passesTable { return }
     try openTop(0)
     try openPart(0)
+    if passing != nil, isPassed { return try toNextBlock() }
     try openBlock()
     try settle(at: 0)
   }
 
   public override func last() throws(TableError) {
     isValid = false
+    if passesTable { return }
     try openTop(top.view.restarts - 1)
     try openPart((part?.view.restarts ?? 1) - 1)
+    if passing != nil, isPassed { return try toPreviousBlock() }
     try openBlock()
     try settleAtEnd()
   }
 
   public override func seek(_ target: UnsafeRawBufferPointer, _ trailer: Trailer) throws(TableError) {
     isValid = false
-    guard top.view.restarts > 0 else { return }
+    guard top.view.restarts > 0, !passesTable else { return }
     try openTop(Self.place(target, trailer, in: top.view))
     if reader.hasTwoLevels, let view = part?.view { try openPart(Self.place(target, trailer, in: view)) }
+    if passing != nil, isPassed { return try toNextBlock() }
     try openBlock()
     guard let view else { return }
     guard let found = view.firstEntry(notBefore: target, trailer) else { return try toNextBlock() }
@@ -173,6 +191,20 @@ public final class TableCursor: Cursor {
     return order < 0 || (order == 0 && last > trailer) ? index + 1 : index
   }
 
+  /// Whether the filter passes over the block that the index stands on, of which there is one.
+  private var isPassed: Bool {
+    guard let place = reader.hasTwoLevels ? part : top, place.index >= 0, place.index < place.view.restarts else { return false }
+    // Of a part that is passed over every block is, however the cursor has come there: the blocks alone may say less.
+    return isPartPassed || isPassed(place.view, place.index)
+  }
+
+  private func isPassed(_ view: BlockView, _ index: Int) -> Bool {
+    guard let passing else { return false }
+    let entry = view.decode(at: view.restartOffset(index))
+    let value = UnsafeRawBufferPointer(start: view.base + entry.value, count: entry.valueBytes)
+    return BlockSummary.isPassed(value, property: passing.property, passing.filter)
+  }
+
   /// Stands on entry `index` of the top, and opens the part it names where there are two levels.
   private func openTop(_ index: Int) throws(TableError) {
     top.index = index
@@ -180,6 +212,7 @@ public final class TableCursor: Cursor {
     part?.pin?.release()
     part = nil
     guard index >= 0, index < top.view.restarts else { return }
+    if passing != nil { isPartPassed = isPassed(top.view, index) }
     let pin = try reader.block(try reader.handle(top.view, top.view.decode(at: top.view.restartOffset(index))), .index)
     do throws(TableError) { part = IndexPlace(view: try reader.view(pin, isIndex: true), pin: pin) } catch {
       pin.release()
@@ -211,6 +244,7 @@ public final class TableCursor: Cursor {
   private func toNextBlock() throws(TableError) {
     while true {
       try moveIndex(by: 1)
+      if passing != nil, isPassed { continue }
       try openBlock()
       guard let view else {
         isValid = false
@@ -223,6 +257,7 @@ public final class TableCursor: Cursor {
   private func toPreviousBlock() throws(TableError) {
     while true {
       try moveIndex(by: -1)
+      if passing != nil, isPassed { continue }
       try openBlock()
       guard let view else {
         isValid = false
@@ -241,7 +276,9 @@ public final class TableCursor: Cursor {
       part?.index += step
       return
     }
-    try openTop(top.index + step)
+    var next = top.index + step
+    while passing != nil, next >= 0, next < top.view.restarts, isPassed(top.view, next) { next += step }
+    try openTop(next)
     if let view = part?.view { try openPart(step > 0 ? 0 : view.restarts - 1) }
   }
 }

@@ -35,14 +35,20 @@ public final class TableReader: Sendable {
   public var hasIndexInParts: Bool { hasTwoLevels }
   /// Which prefixes of keys the filter knows besides the keys; `nil` for none.
   public let prefixExtractor: PrefixExtractor?
+  /// Whether data blocks may have hash indexes.
+  public let hasHashIndexes: Bool
+  /// What collectors have made of the table's entries, in the order in which its index has it.
+  public let properties: [TableProperty]
   /// Why the table's filter cannot be used, where it has one that is damaged: every key is then perhaps in the table, which costs reads and
   /// no answers.
   public let filterDamage: TableError?
 
   private init(
     _ source: BlockSource, _ cache: BlockCache?, _ metadata: TableMetadata, _ ranges: RangeTombstones, topIndex: BlockPin, levels: UInt8,
-    filter: BlockPin?, hashes: UInt8, filterDamage: TableError?, prefixes: PrefixExtractor?
+    filter: BlockPin?, hashes: UInt8, filterDamage: TableError?, prefixes: PrefixExtractor?, properties: [TableProperty], features: UInt16
   ) {
+    self.properties = properties
+    hasHashIndexes = features & TableFormat.hashedBlocks != 0
     self.filterDamage = filterDamage
     self.source = source
     self.cache = cache
@@ -88,7 +94,7 @@ public final class TableReader: Sendable {
       guard footer.fileBytes == size else { throw .truncated(path, expected: footer.fileBytes, actual: size) }
       if let databaseID, databaseID != head.databaseID { throw .foreignTable(path, reason: "it was written by another database") }
       if let expected, expected.fileID != head.fileID { throw .foreignTable(path, reason: "it is table \(head.fileID), not \(expected.fileID)") }
-      return try load(BlockSource(file: file, path: path, fileID: head.fileID, end: end), footer, expected, cache)
+      return try load(BlockSource(file: file, path: path, fileID: head.fileID, end: end), footer, head.features, expected, cache)
     } catch {
       try? file.close()
       throw error
@@ -107,16 +113,18 @@ public final class TableReader: Sendable {
   }
 
   private static func load(
-    _ source: BlockSource, _ footer: TableFormat.Footer, _ expected: TableMetadata?, _ cache: BlockCache?
+    _ source: BlockSource, _ footer: TableFormat.Footer, _ features: UInt16, _ expected: TableMetadata?, _ cache: BlockCache?
   ) throws(TableError) -> TableReader {
     let properties = try source.read(footer.properties, .properties)
     defer { properties.release() }
     var metadata: TableMetadata
     var prefixes: PrefixExtractor?
+    var collected: [TableProperty] = []
     do throws(DecodeError) {
       var reader = ByteReader(properties.payload.bytes)
       metadata = try TableMetadata(from: &reader)
       prefixes = try TableMetadata.extractor(in: properties.payload.bytes)
+      collected = try TableMetadata.properties(in: properties.payload.bytes)
     } catch {
       throw .corruptBlock(source.path, offset: footer.properties.offset, kind: BlockKind.properties.name, reason: "\(error)")
     }
@@ -139,7 +147,7 @@ public final class TableReader: Sendable {
     }
     return TableReader(
       source, cache, metadata, ranges, topIndex: top, levels: footer.indexLevels, filter: filter, hashes: footer.filterHashes,
-      filterDamage: filterDamage, prefixes: prefixes)
+      filterDamage: filterDamage, prefixes: prefixes, properties: collected, features: features)
   }
 
   private static func readFilter(_ source: BlockSource, _ footer: TableFormat.Footer) throws(TableError) -> BlockPin? {
@@ -207,7 +215,7 @@ public final class TableReader: Sendable {
     guard let pin = try block(handle, .data, &lookup) else { return }
     defer { pin.release() }
     let view = try view(pin)
-    guard let found = view.firstEntry(notBefore: key, trailer) else { return }
+    guard let found = view.firstEntry(of: key, trailer, hash: hash) else { return }
     guard found.isKey else { return }
     let entry = found.entry
     if lookup.take(entry.trailer, UnsafeRawBufferPointer(start: view.base + entry.value, count: entry.valueBytes), pinning: pin) { return }
@@ -302,7 +310,7 @@ public final class TableReader: Sendable {
   public func get<Result>(
     _ key: UnsafeRawBufferPointer, atOrBelow sequence: UInt64 = Trailer.maxSequence, _ body: (Trailer, UnsafeRawBufferPointer) -> Result
   ) throws(TableError) -> Result? {
-    let hash = filter != nil || partHashes > 0 ? FilterHash.hash64(key) : 0
+    let hash = filter != nil || partHashes > 0 || hasHashIndexes ? FilterHash.hash64(key) : 0
     if let filter, !filter.mayContain(hash: hash) { return nil }
     let trailer = Trailer.newest(atOrBelow: sequence)
     var lookup = PointLookup()
@@ -310,7 +318,7 @@ public final class TableReader: Sendable {
     let pin = try block(handle, .data)
     defer { pin.release() }
     let view = try view(pin)
-    guard let found = view.firstEntry(notBefore: key, trailer), found.isKey else { return nil }
+    guard let found = view.firstEntry(of: key, trailer, hash: hash), found.isKey else { return nil }
     return body(found.entry.trailer, UnsafeRawBufferPointer(start: view.base + found.entry.value, count: found.entry.valueBytes))
   }
 
@@ -319,5 +327,8 @@ public final class TableReader: Sendable {
   /// A cursor over all entries.
   /// - Parameters:
   ///   - fillCache: `false` reads past the cache and in long pieces, for compactions and other passes over everything.
-  public func cursor(fillCache: Bool = true) -> TableCursor { TableCursor(self, fillCache: fillCache) }
+  ///   - passing: which blocks are passed over; see ``BlockFilter`` for when that may be asked for.
+  public func cursor(fillCache: Bool = true, passing filter: BlockFilter? = nil) -> TableCursor {
+    TableCursor(self, fillCache: fillCache, filter)
+  }
 }

@@ -9,10 +9,13 @@ struct BlockSummary {
   var maxSequence: UInt64
   /// The filter of the keys in a part of the index, where each part has one.
   var filter: BlockHandle?
+  /// Whether the last key has, or may have, further versions in the next block.
+  var goesOn = false
 
   /// The value of an index entry: offset, stored length, entries, tombstones, smallest and largest sequence, as varints, and offset and stored length
-  /// of the part's filter where it has one.
-  func encode(into bytes: UnsafeMutableRawPointer) -> Int {
+  /// of the part's filter where it has one; then what collectors made of the entries, where there are any, behind a length that no filter has where
+  /// there is none.
+  func encode(into bytes: UnsafeMutableRawPointer, properties: [UInt8] = []) -> Int {
     var position = bytes
     writeVarint(handle.offset, &position)
     writeVarint(UInt64(handle.storedBytes), &position)
@@ -23,11 +26,36 @@ struct BlockSummary {
     if let filter {
       writeVarint(filter.offset, &position)
       writeVarint(UInt64(filter.storedBytes), &position)
+    } else if !properties.isEmpty {
+      writeVarint(0, &position)
+      writeVarint(Self.noFilter, &position)
+    }
+    if !properties.isEmpty {
+      position.storeBytes(of: goesOn ? 1 : 0, as: UInt8.self)
+      position += 1
+      properties.withUnsafeBytes { UnsafeMutableRawBufferPointer(start: position, count: $0.count).copyMemory(from: $0) }
+      position += properties.count
     }
     return position - bytes
   }
 
   static let encodedBytes = 80
+  /// The stored length that stands where there is no filter and something follows: too large for any.
+  private static let noFilter: UInt64 = 1 << 32
+
+  /// Whether a cursor may pass over what an index entry's value stands for, by its property of the given number.
+  static func isPassed(_ value: UnsafeRawBufferPointer, property number: Int, _ filter: BlockFilter) -> Bool {
+    var reader = VarintReader(value)
+    for _ in 0..<8 { guard reader.next() != nil else { return false } }
+    // What goes on in the next block hides what is there.
+    guard let flags = reader.byte(), flags == 0 else { return false }
+    for index in 0...number {
+      guard let length = reader.next(), length <= UInt64(TableLimits.propertyBytes) + 1 else { return false }
+      guard let bytes = reader.bytes(Int(length) - 1) else { return false }
+      if index == number { return length > 0 && !filter.mayHold(bytes) }
+    }
+    return false
+  }
 
   /// The handle at the beginning of an index entry's value; the rest is for those who pass blocks over.
   @inline(__always)
@@ -64,6 +92,19 @@ struct VarintReader {
 
   init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
+  mutating func byte() -> UInt8? {
+    guard position < bytes.count else { return nil }
+    position += 1
+    return bytes[position - 1]
+  }
+
+  /// So many bytes; none for a negative count.
+  mutating func bytes(_ count: Int) -> UnsafeRawBufferPointer? {
+    guard count <= bytes.count - position else { return nil }
+    defer { position += max(0, count) }
+    return UnsafeRawBufferPointer(rebasing: bytes[position..<position + max(0, count)])
+  }
+
   @inline(__always)
   mutating func next() -> UInt64? {
     var value: UInt64 = 0
@@ -85,8 +126,19 @@ struct IndexBuilder: ~Copyable {
   private var block: BlockBuilder
   private var top: BlockBuilder
   private let partitionBytes: Int
-  private(set) var partitions: [(handle: BlockHandle, key: [UInt8], trailer: Trailer, filter: BlockHandle?)] = []
+  /// A part of the index that is written.
+  struct Partition {
+    var handle: BlockHandle
+    var key: [UInt8]
+    var trailer: Trailer
+    var properties: [UInt8]
+    var filter: BlockHandle?
+    var goesOn = false
+  }
+
+  private(set) var partitions: [Partition] = []
   private var pending: BlockSummary?
+  private var pendingProperties: [UInt8] = []
   private var pendingTrailer = Trailer(word: 0)
   private var last = RawBuffer(capacity: 256)
 
@@ -110,16 +162,18 @@ struct IndexBuilder: ~Copyable {
   }
 
   /// Notes a block whose last key is ``lastKey``.
-  mutating func add(_ summary: BlockSummary, _ trailer: Trailer) {
+  mutating func add(_ summary: BlockSummary, _ properties: [UInt8], _ trailer: Trailer) {
     pending = summary
+    pendingProperties = properties
     pendingTrailer = trailer
   }
 
   /// Writes the entry of the block noted last, with a separator below `next`, the next block's first key.
   mutating func resolve(before next: UnsafeRawBufferPointer?) {
-    guard let summary = pending else { return }
+    guard var summary = pending else { return }
     pending = nil
     let key = last.bytes
+    if let next { summary.goesOn = compare(key, next) == 0 }
     if let next, let length = Self.separatorLength(key, next) {
       // A prefix of the key with its last byte raised: above every version of the key.
       withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { room in
@@ -133,9 +187,9 @@ struct IndexBuilder: ~Copyable {
   }
 
   private mutating func add(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ summary: BlockSummary) {
-    withUnsafeTemporaryAllocation(byteCount: BlockSummary.encodedBytes, alignment: 1) { room in
+    withUnsafeTemporaryAllocation(byteCount: BlockSummary.encodedBytes + pendingProperties.count, alignment: 1) { room in
       guard let base = room.baseAddress else { return }
-      let count = summary.encode(into: base)
+      let count = summary.encode(into: base, properties: pendingProperties)
       block.add(key, trailer, UnsafeRawBufferPointer(start: base, count: count))
     }
   }
@@ -151,6 +205,8 @@ struct IndexBuilder: ~Copyable {
 
   /// Ends the present partition, and gives its last separator.
   mutating func finishPartition(into output: inout RawBuffer) -> ([UInt8], Trailer) {
+    // Where the table goes on nobody knows yet whether the key does.
+    pending?.goesOn = true
     resolve(before: nil)
     let key = [UInt8](block.last)
     let trailer = block.isEmpty ? Trailer(word: 0) : block.lastTrailer
@@ -158,7 +214,15 @@ struct IndexBuilder: ~Copyable {
     return (key, trailer)
   }
 
-  mutating func addPartition(_ handle: BlockHandle, _ key: [UInt8], _ trailer: Trailer) { partitions.append((handle, key, trailer, nil)) }
+  mutating func addPartition(_ handle: BlockHandle, _ key: [UInt8], _ trailer: Trailer, _ properties: [UInt8]) {
+    partitions.append(Partition(handle: handle, key: key, trailer: trailer, properties: properties))
+  }
+
+  /// Notes the first key behind the last partition.
+  mutating func noteSpan(into next: UnsafeRawBufferPointer) {
+    guard block.isEmpty, pending == nil, let last = partitions.indices.last else { return }
+    partitions[last].goesOn = compare(lastKey, next) == 0
+  }
 
   /// Notes the filter of the keys in partition `index`.
   mutating func setFilter(_ handle: BlockHandle, of index: Int) { partitions[index].filter = handle }
@@ -166,10 +230,10 @@ struct IndexBuilder: ~Copyable {
   mutating func finishTop(into output: inout RawBuffer) {
     for part in partitions {
       let summary = BlockSummary(
-        handle: part.handle, entries: 0, tombstones: 0, minSequence: 0, maxSequence: Trailer.maxSequence, filter: part.filter)
-      withUnsafeTemporaryAllocation(byteCount: BlockSummary.encodedBytes, alignment: 1) { room in
+        handle: part.handle, entries: 0, tombstones: 0, minSequence: 0, maxSequence: Trailer.maxSequence, filter: part.filter, goesOn: part.goesOn)
+      withUnsafeTemporaryAllocation(byteCount: BlockSummary.encodedBytes + part.properties.count, alignment: 1) { room in
         guard let base = room.baseAddress else { return }
-        let count = summary.encode(into: base)
+        let count = summary.encode(into: base, properties: part.properties)
         part.key.withUnsafeBytes { top.add($0, part.trailer, UnsafeRawBufferPointer(start: base, count: count)) }
       }
     }

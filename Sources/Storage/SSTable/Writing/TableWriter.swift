@@ -25,6 +25,7 @@ public struct TableWriter: ~Copyable {
   private var payload = RawBuffer(capacity: 8 << 10)
   private var compressed = RawBuffer(capacity: 8 << 10)
   private var hashes: FilterHashes
+  private var properties: PropertyCollection
   private var ranges: [RangeDeletion] = []
   private var metadata: TableMetadata
   private var lastTrailer = Trailer(word: 0)
@@ -39,12 +40,17 @@ public struct TableWriter: ~Copyable {
     self.fileSystem = fileSystem
     self.options = options
     temporary = FilePath(path.string + ".tmp")
-    head = TableFormat.encode(.init(fileID: fileID, databaseID: options.databaseID, createdAt: options.createdAt))
+    head = TableFormat.encode(
+      .init(
+        fileID: fileID, databaseID: options.databaseID, createdAt: options.createdAt,
+        features: options.hashIndexRatio == nil ? 0 : TableFormat.hashedBlocks))
     metadata = TableMetadata(fileID: fileID, level: options.level, createdAt: options.createdAt)
+    if let newestTime = options.newestTime { metadata.newestTime = newestTime }
     output = RawBuffer(capacity: Self.writeBytes + options.blockSize * 2)
-    block = BlockBuilder(restartInterval: options.restartInterval, capacity: options.blockSize)
+    block = BlockBuilder(restartInterval: options.restartInterval, capacity: options.blockSize, keysPerBucket: options.hashIndexRatio)
     index = IndexBuilder(partitionBytes: options.indexPartitionSize)
     hashes = FilterHashes(options.prefixExtractor)
+    properties = PropertyCollection(options.propertyCollectors)
     metadata.minSequence = .max
     do throws(DiskError) {
       let file = try fileSystem.open(temporary, .create)
@@ -102,15 +108,18 @@ public struct TableWriter: ~Copyable {
     {
       try endBlock()
     }
-    if index.isPending { index.resolve(before: key) }
+    if index.isPending { index.resolve(before: key) } else if !properties.isEmpty, block.isEmpty, hasEntries { index.noteSpan(into: key) }
     if !hasEntries {
       metadata.smallest = InternalKey(userKey: [UInt8](key), trailer: trailer)
       hasEntries = true
     }
-    block.add(key, trailer, value)
+    let isFiltered = options.filterBitsPerKey != nil && (isNewKey || hashes.beginsPart)
+    let hash = isFiltered || (options.hashIndexRatio != nil && (isNewKey || block.isEmpty)) ? hash ?? FilterHash.hash64(key) : 0
+    block.add(key, trailer, value, hash: hash)
     lastTrailer = trailer
-    if options.filterBitsPerKey != nil, isNewKey || hashes.beginsPart { hashes.add(key, hash ?? FilterHash.hash64(key)) }
+    if isFiltered { hashes.add(key, hash) }
     count(trailer, key.count, value.count)
+    if !properties.isEmpty { properties.add(key, trailer, value) }
     if block.estimatedBytes >= options.blockSize { try endBlock() }
   }
 
@@ -156,14 +165,15 @@ public struct TableWriter: ~Copyable {
     let handle = try write(.data, compressing: true)
     metadata.dataBlockCount += 1
     index.add(
-      BlockSummary(handle: handle, entries: entries, tombstones: tombstones, minSequence: sequences.0, maxSequence: sequences.1), lastTrailer)
+      BlockSummary(handle: handle, entries: entries, tombstones: tombstones, minSequence: sequences.0, maxSequence: sequences.1),
+      properties.endBlock(), lastTrailer)
     if index.isFull { try endIndexPartition() }
   }
 
   private mutating func endIndexPartition() throws(TableError) {
     payload.count = 0
     let (key, trailer) = index.finishPartition(into: &payload)
-    index.addPartition(try write(.index, compressing: false), key, trailer)
+    index.addPartition(try write(.index, compressing: false), key, trailer, properties.endPart())
     hashes.endPart()
   }
 
@@ -237,6 +247,7 @@ public struct TableWriter: ~Copyable {
     var properties = ByteWriter()
     metadata.encode(to: &properties)
     if footer.filterHashes > 0 { TableMetadata.encode(options.prefixExtractor, to: &properties) }
+    TableMetadata.encode(self.properties.whole, to: &properties)
     properties.bytes.withUnsafeBytes { payload.append($0) }
     footer.properties = try write(.properties, compressing: false)
     pad(for: 0)

@@ -12,6 +12,9 @@ enum TableTargets {
   private static let path: FilePath = "/t/1.sst"
   private static let target: FilePath = "/t/2.sst"
 
+  private static let lengths = IntervalCollector("lengths") { _, _, value in UInt64(value.byteCount) }
+  private static let short = BlockFilter("lengths", within: 0...3)
+
   private static let corpus: [[UInt8]] = (0..<6).map { round in
     made {
       let disk = SimulatedFileSystem()
@@ -23,6 +26,8 @@ enum TableTargets {
       options.indexPartitionSize = round % 3 == 0 ? 4096 : 64
       options.compression = [.none, .lz4, .zstd][round % 3]
       options.filterBitsPerKey = round == 4 ? nil : 10
+      options.hashIndexRatio = round > 2 ? [0.75, 3, 0.1][round % 3] : nil
+      options.propertyCollectors = round % 2 == 1 ? [lengths] : []
       var writer = try TableWriter(path, fileID: 1, options: options, on: disk)
       for number in 0..<[0, 10, 60, 60, 25, 200][round] {
         let digits = String(1000 + number)
@@ -64,8 +69,8 @@ enum TableTargets {
       Array(key.utf8).withUnsafeBytes { key in _ = try? table.get(key) { trailer, value in value.reduce(0, &+) } }
     }
     let limit = bytes.count + 1
-    for isCached in [true, false] {
-      let cursor = table.cursor(fillCache: isCached)
+    for (isCached, filter) in [(true, nil), (false, nil), (false, short)] {
+      let cursor = table.cursor(fillCache: isCached, passing: filter)
       _ = try? walk(cursor, limit, from: { try cursor.first() }, by: { try cursor.next() })
       _ = try? walk(cursor, limit, from: { try cursor.last() }, by: { try cursor.previous() })
       Array("key/1030".utf8).withUnsafeBytes { key in
