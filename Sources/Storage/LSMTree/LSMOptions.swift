@@ -46,8 +46,8 @@ public struct LSMOptions: Sendable {
   /// Parts into which a compaction is cut by its keys at most, each of them merged by a thread beside the others; none is smaller than an output
   /// table. Parts of a level's compactions only: runs of level 0 stay whole.
   public var maxSubCompactions = 1
-  /// A table is compacted when readers have passed over this many entries among its deletions, or over as many as it holds where those are more,
-  /// in long rows; `nil` for never. Otherwise deletions that nobody adds to could stand in the way of every read for ever.
+  /// A table is compacted, and a memtable flushed, when readers have passed over this many entries among its deletions, or over as many as it holds
+  /// where those are more, in long rows; `nil` for never. Otherwise deletions that nobody adds to could stand in the way of every read for ever.
   public var readTriggeredEntries: Int? = 1 << 14
   /// Whether compactions start by themselves.
   public var compactsAutomatically = true

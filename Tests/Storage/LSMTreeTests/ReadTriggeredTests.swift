@@ -65,6 +65,31 @@ import Testing
     }
   }
 
+  /// Deletions that nobody has flushed are flushed for their readers, and then go as others do; what a snapshot does not see yet is no reason.
+  @Test(.requirement("LSMTree.beyond.3")) func aRowOfDeletionsInMemory() throws {
+    for entries in [200, nil] as [Int?] {
+      let options = Self.options(entries: entries) { $0.maxLogBytes = 1 << 30 }
+      let store = try LSMTree.open(home, options: options, on: SimulatedFileSystem())
+      try Self.fill(store, 400)
+      try store.compact()
+      var snapshot: Snapshot? = store.snapshot()
+      for number in 400..<600 { try store.put(Self.key(number), "too new") }
+      for _ in 0..<9 { #expect(try store.rows(at: snapshot).count == 400) }
+      Self.rest(store)
+      #expect(store.statistics.flushes == 1)
+      snapshot = nil
+      for number in 100..<300 { try store.delete(Self.key(number)) }
+      for _ in 0..<6 { #expect(try Self.step(store, from: 99) == Self.key(300)) }
+      Self.rest(store)
+      #expect(store.statistics.flushes == (entries == nil ? 1 : 2))
+      for _ in 0..<9 { #expect(try Self.step(store, from: 99) == Self.key(300)) }
+      Self.rest(store)
+      if entries != nil { #expect(store.statistics.tombstones == 0 && store.statistics.tablesByLevel[0] == 0) }
+      #expect(try store.rows().count == 400)
+      try store.close()
+    }
+  }
+
   /// Deletions that a snapshot has kept at the bottom go when readers meet them after its end, and not before.
   @Test(.requirement("LSMTree.beyond.3")) func deletionsLeftAtTheBottom() throws {
     let store = try LSMTree.open(home, options: Self.options(entries: 200), on: SimulatedFileSystem())

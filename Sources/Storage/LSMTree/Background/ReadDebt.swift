@@ -1,4 +1,5 @@
 import StrataBytes
+import StrataFilters
 import StrataSSTable
 
 // Iterators have to pass over what was deleted until a compaction takes it away, and the sizes of levels say nothing of that: a row of deletions that
@@ -11,10 +12,11 @@ extension LSMCore {
 
   /// Charges the tables with deletions around `key` with a row of entries that were passed over there.
   @inline(never)
-  func charge(_ key: UnsafeRawBufferPointer, _ levels: Levels, _ keyspace: Keyspace) {
+  func charge(_ key: UnsafeRawBufferPointer, _ version: Version, _ keyspace: Keyspace) {
     guard let least = options.readTriggeredEntries, options.compactsAutomatically else { return }
+    charge(version.active, key, UInt64(clamping: least), keyspace)
     let head = keyHead(key)
-    for run in levels.runs {
+    for run in version.levels.runs {
       let place = run.table(for: key, head: head)
       guard place >= 0 else { continue }
       let table = run.tables[place]
@@ -24,6 +26,20 @@ extension LSMCore {
       guard charged >= limit, charged - limit < UInt64(Self.chargedRow) else { continue }
       work.withLock { _ = $0.stumbledOver.insert(table.metadata.fileID) }
       scheduler.wake()
+    }
+  }
+
+  /// Charges the memtable if the entry passed over there is a deletion of its own, and seals it when it has cost enough.
+  private func charge(_ memtable: Memtable, _ key: UnsafeRawBufferPointer, _ least: UInt64, _ keyspace: Keyspace) {
+    let target = Skiplist.Target(key, Trailer.newest(atOrBelow: Trailer.maxSequence))
+    let link = memtable.list.version(target, hash: FilterHash.hash64(key))
+    guard link != 0, memtable.list.trailer(link).kind == .deletion else { return }
+    let limit = max(least, UInt64(memtable.entryCount))
+    let charged = memtable.passedOver.add(UInt64(Self.chargedRow), ordering: .relaxed).newValue
+    guard charged >= limit, charged - limit < UInt64(Self.chargedRow) else { return }
+    commit.withLock { state in
+      guard keyspace.active === memtable, !state.isClosed, state.failure == nil, sealedCount(keyspace) < options.maxSealedMemtables else { return }
+      seal(keyspace, &state)
     }
   }
 

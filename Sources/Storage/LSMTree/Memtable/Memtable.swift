@@ -27,6 +27,8 @@ final class Memtable: @unchecked Sendable {
   private let writers = Atomic<Int>(0)
   private let entries = Atomic<Int>(0)
   private let deletions = Atomic<Int>(0)
+  /// Entries that iterators have passed over among its deletions; see ``LSMCore/charge(_:_:_:)``.
+  let passedOver = Atomic<UInt64>(0)
   /// Newest sequence of any entry; final once quiet.
   private let newest = Atomic<UInt64>(0)
   private let rangeCount = Atomic<Int>(0)

@@ -347,7 +347,7 @@ public struct LSMIterator: ~Copyable {
   private mutating func count() throws(TableError) {
     skipped += 1
     if skipped & (LSMCore.chargedRow - 1) == 0 {
-      core.charge(sources.cursor.isValid ? sources.cursor.entry.key : rowKey.bytes, sources.version.levels, keyspace)
+      core.charge(sources.cursor.isValid ? sources.cursor.entry.key : rowKey.bytes, sources.version, keyspace)
     }
     if let limit = options.maxSkipped, skipped > limit {
       folding = .incomplete(resumeKey: sources.cursor.isValid ? [UInt8](sources.cursor.entry.key) : [UInt8](rowKey.bytes))
