@@ -102,6 +102,7 @@ struct ExecutorTests {
     #expect(throws: HostError.unavailable(.stopped)) {
       _ = try guest.host.run(Probe.self, as: 2, peers: [2], knobs: NoKnobs(), log: MemoryLog(), codec: NumberCodec())
     }
+    guest.executor.join()
   }
 
   @Test func aNodeThatOnlyWaitsForTimersWakesAtMultiplesOfTheirSlack() throws {
