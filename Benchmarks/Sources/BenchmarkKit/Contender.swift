@@ -94,18 +94,22 @@ func run(_ path: URL, _ arguments: [String]) async throws -> String {
   guard FileManager.default.isExecutableFile(atPath: path.path) else { throw BenchmarkError.missing(program: path.path) }
   return try await withCheckedThrowingContinuation { continuation in
     DispatchQueue.global().async {
-      continuation.resume(with: Result { try runBlocking(path, arguments) })
+      continuation.resume(with: Result { try output(of: path, arguments) })
     }
   }
 }
 
-private func runBlocking(_ path: URL, _ arguments: [String]) throws -> String {
+/// Runs a program to its end and returns what it printed. Blocks.
+///
+/// - Parameter isChatty: what it says on its standard error is no news, and is dropped.
+/// - Throws: ``BenchmarkError/failed(program:code:output:)`` where it ends with another code than 0.
+public func output(of path: URL, _ arguments: [String], isChatty: Bool = false) throws -> String {
   let process = Process()
   process.executableURL = path
   process.arguments = arguments
   let output = Pipe()
   process.standardOutput = output
-  process.standardError = FileHandle.standardError
+  process.standardError = isChatty ? FileHandle.nullDevice : FileHandle.standardError
   try process.run()
   let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
   process.waitUntilExit()

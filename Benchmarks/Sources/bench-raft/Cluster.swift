@@ -105,17 +105,8 @@ struct ClusterLoad: Sendable {
   }
 
   private func load(_ kind: ClusterKind, _ endpoints: String, _ arguments: [String]) throws -> String {
-    let process = Process()
-    process.executableURL = Peers.directory.appendingPathComponent("cluster_load")
-    process.arguments = ["-kind", kind.kind, "-endpoints", endpoints] + arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = FileHandle.nullDevice
-    try process.run()
-    let data = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else { throw ClusterFailure(text: "the load generator failed with code \(process.terminationStatus)") }
-    return String(decoding: data, as: UTF8.self)
+    let path = Peers.directory.appendingPathComponent("cluster_load")
+    return try output(of: path, ["-kind", kind.kind, "-endpoints", endpoints] + arguments, isChatty: true)
   }
 }
 

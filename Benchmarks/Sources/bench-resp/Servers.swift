@@ -68,7 +68,7 @@ final class RunningServer {
     for _ in 0..<1000 where found == nil {
       guard process.isRunning else { throw ServerError(text: "\(kind.name) ended at its start with code \(process.terminationStatus)") }
       let candidate = (try? String(contentsOf: portFile, encoding: .utf8)).flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) } ?? free
-      if (try? output(Programs.redisCLI, ["-p", "\(candidate)", "ping"]))?.hasPrefix("PONG") == true { found = candidate }
+      if (try? output(of: Programs.redisCLI, ["-p", "\(candidate)", "ping"], isChatty: true))?.hasPrefix("PONG") == true { found = candidate }
       if found == nil { usleep(10_000) }
     }
     guard let found else {
@@ -98,21 +98,6 @@ final class RunningServer {
 struct ServerError: Error, CustomStringConvertible {
   var text: String
   var description: String { text }
-}
-
-/// Runs a program to its end and returns what it printed.
-func output(_ program: URL, _ arguments: [String]) throws -> String {
-  let process = Process()
-  process.executableURL = program
-  process.arguments = arguments
-  let pipe = Pipe()
-  process.standardOutput = pipe
-  process.standardError = FileHandle.nullDevice
-  try process.run()
-  let data = pipe.fileHandleForReading.readDataToEndOfFile()
-  process.waitUntilExit()
-  guard process.terminationStatus == 0 else { throw ServerError(text: "\(program.lastPathComponent) failed with code \(process.terminationStatus)") }
-  return String(decoding: data, as: UTF8.self)
 }
 
 /// A port nobody listens on at this moment.

@@ -29,10 +29,10 @@ struct CommandLoad: Sendable {
 
   private func run(_ test: String, requests: Int, pipeline: Int, on server: RunningServer) throws -> String {
     let lines = try output(
-      Programs.redisBenchmark,
+      of: Programs.redisBenchmark,
       [
         "-p", "\(server.port)", "-c", "50", "-n", "\(requests)", "-P", "\(pipeline)", "-r", "\(keys)", "-d", "\(valueBytes)", "-t", test, "--csv",
-      ])
+      ], isChatty: true)
     return lines.split(separator: "\n").last.map(String.init) ?? ""
   }
 }

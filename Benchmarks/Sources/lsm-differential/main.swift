@@ -16,15 +16,7 @@ func argument(_ name: String, _ standard: UInt64) -> UInt64 {
 
 /// What RocksDB sees, read by read.
 func peer(_ trace: URL, in directory: URL) throws -> [String] {
-  let process = Process()
-  process.executableURL = Peers.directory.appendingPathComponent("rocksdb_replay")
-  process.arguments = ["--trace", trace.path, "--dir", directory.path]
-  let output = Pipe()
-  process.standardOutput = output
-  try process.run()
-  let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-  process.waitUntilExit()
-  guard process.terminationStatus == 0 else { throw Failure(description: "rocksdb_replay ended with \(process.terminationStatus)") }
+  let text = try output(of: Peers.directory.appendingPathComponent("rocksdb_replay"), ["--trace", trace.path, "--dir", directory.path])
   return text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
 }
 
