@@ -28,6 +28,7 @@ struct DBBench {
     if driver.workload.hasPrefix("seekrandom") { flags.append("--seek_nexts=10") }
     if driver.workload == "seekrandomreverse" { flags.append("--reverse_iterator=true") }
     if driver.workload == "mergerandom" { flags.append("--merge_operator=uint64add") }
+    if driver.isPipelined { flags += ["--enable_pipelined_write=1", "--unordered_write=0"] }
     if driver.isBesideWriter { flags += ["--benchmark_write_rate_limit=10485760", "--histogram=1"] }
     return flags
   }
@@ -91,6 +92,25 @@ struct DBBench {
       rates: rates, longest: longest / 1e6, writeAmplification: amplification,
       storedBytes: bytes(below: directory.appendingPathComponent("rocksdb"), ending: ".sst"), liveBytes: driver.num * (16 + driver.valueBytes)
     ).figures(seconds)
+  }
+
+  /// How long a database of so many tables of 64 KiB takes to open, as the program itself says; made and compacted first where it is not there.
+  static func open(tables: Int, in directory: URL) throws -> Figures {
+    var driver = Driver(workload: "fillseq", num: tables * 650, reads: 0)
+    driver.cacheBytes = 1 << 30
+    let database = DBBench(driver: driver)
+    let flags = database.flags(directory) + ["--target_file_size_base=\(64 << 10)"]
+    let files = directory.appendingPathComponent("rocksdb")
+    if !FileManager.default.fileExists(atPath: files.path) {
+      _ = try database.run(flags + ["--benchmarks=fillseq,compact,waitforcompaction"])
+    }
+    let text = try database.run(flags + ["--use_existing_db=1", "--benchmarks=levelstats", "--report_open_timing=true"])
+    guard let place = text.range(of: "OpenDb:"),
+      let milliseconds = text[place.upperBound...].split(whereSeparator: { $0 == " " || $0 == "\n" }).first.flatMap({ Double($0) })
+    else { throw BenchFailure(what: "db_bench gave no time of opening: \(text.suffix(400))") }
+    let count = try FileManager.default.contentsOfDirectory(atPath: files.path).count { $0.hasSuffix(".sst") }
+    return Figures(
+      operations: Double(count), seconds: milliseconds / 1000, extras: ["tables": Double(count), "open ms": milliseconds])
   }
 
   private func run(_ arguments: [String]) throws -> String {

@@ -17,6 +17,13 @@ struct Driver: Sendable {
   var seed: UInt64 = 1
   var cacheBytes = 1 << 30
   var compression = Codec.none
+  var memtableBytes = 64 << 20
+  /// Memory of the store altogether, its cache then being the part of it that the engine chooses; `nil` for more than the load can need.
+  var memoryLimit: Int?
+  /// Bytes of a table; the engine's own choice where `nil`.
+  var tableBytes: UInt64?
+  /// RocksDB takes a group of writes into its memtable while the next one is logged, and the memtable in the order of the log.
+  var isPipelined = false
   /// Ends a load of writes after so many seconds instead of ``num`` operations.
   var seconds: Double?
   /// Filled and compacted first where the directory is empty, outside the time.
@@ -28,9 +35,10 @@ struct Driver: Sendable {
 
   func options() -> LSMOptions {
     var options = LSMOptions()
-    options.memtableBytes = 64 << 20
-    options.blockCacheBytes = cacheBytes
-    options.memoryLimit = 4 << 30
+    options.memtableBytes = memtableBytes
+    options.blockCacheBytes = memoryLimit == nil ? cacheBytes : nil
+    options.memoryLimit = memoryLimit ?? 4 << 30
+    if let tableBytes { options.defaultKeyspace.targetTableBytes = tableBytes }
     options.durability = workload == "fillsync" ? .everyWrite : .none
     options.defaultKeyspace.table.compression = compression
     options.defaultKeyspace.table.filterBitsPerKey = 10
@@ -92,7 +100,7 @@ struct Driver: Sendable {
   }
 
   /// Does one thread's share; how long each operation took where the load is one whose latencies are compared.
-  private func work(_ store: LSMTree, thread: Int) throws -> LatencyRecord {
+  func work(_ store: LSMTree, thread: Int) throws -> LatencyRecord {
     var random = SplitMix(state: seed &+ UInt64(thread) &* 1000)
     var times = LatencyRecord()
     let key = UnsafeMutableRawBufferPointer.allocate(byteCount: 16, alignment: 8)

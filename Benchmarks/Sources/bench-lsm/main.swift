@@ -68,6 +68,11 @@ func comparisons(_ options: BenchmarkOptions) -> [Comparison] {
     driver.cacheBytes = max(1 << 20, driver.num * (16 + driver.valueBytes) / 10)
     return driver
   }
+  func pipelined(_ driver: Driver) -> Driver {
+    var driver = driver
+    driver.isPipelined = true
+    return driver
+  }
   func merging(_ driver: Driver) -> Driver {
     var driver = driver
     driver.valueBytes = 8
@@ -79,6 +84,8 @@ func comparisons(_ options: BenchmarkOptions) -> [Comparison] {
     comparison("overwrite", driver("overwrite"), atLeast: 1.2),
     comparison("fillrandom, 4 threads", driver("fillrandom", num: num / 4, threads: 4), atLeast: 1.2),
     comparison("fillrandom, batches of 100", driver("fillrandom", batch: 100), atLeast: 1.2),
+    comparison("fillrandom, 4 threads, pipelined", pipelined(driver("fillrandom", num: num / 4, threads: 4)), atLeast: 1.2),
+    comparison("fillrandom, batches of 100, pipelined", pipelined(driver("fillrandom", batch: 100)), atLeast: 1.2),
     comparison("fillsync", driver("fillsync", num: max(1, options.scaled(2000))), atLeast: 1.0),
     comparison("fillsync, 32 threads", driver("fillsync", num: max(1, options.scaled(500)), threads: 32), atLeast: 1.2),
     comparison("readrandom", driver("readrandom"), atLeast: 1.1),
@@ -98,7 +105,7 @@ func comparisons(_ options: BenchmarkOptions) -> [Comparison] {
     comparison("readseq, lz4", compressed(driver("readseq")), atLeast: 1.0),
     steadyState(driver("overwrite"), seconds: Double(options.scaled(20))),
     seekBehindDeletions(driver("seekrandom", num: 2 * num), num),
-  ]
+  ] + openings(options) + memoryRows(options)
 }
 
 /// The driver alone: `bench-lsm --benchmarks=fillseq,readrandom --num=1000000 --db=DIR ...`, every flag as db_bench's; those that say nothing to this
@@ -123,7 +130,12 @@ func drive(_ arguments: [String]) throws {
   }
 }
 
-if CommandLine.arguments.contains(where: { $0.hasPrefix("--benchmarks=") }) {
+if CommandLine.arguments.dropFirst().first == MemoryLoad.flag {
+  do { try MemoryLoad(arguments: Array(CommandLine.arguments.dropFirst(2))).measure() } catch {
+    FileHandle.standardError.write(Data("bench-lsm: \(error)\n".utf8))
+    exit(1)
+  }
+} else if CommandLine.arguments.contains(where: { $0.hasPrefix("--benchmarks=") }) {
   do { try drive(Array(CommandLine.arguments.dropFirst())) } catch {
     FileHandle.standardError.write(Data("bench-lsm: \(error)\n".utf8))
     exit(1)
