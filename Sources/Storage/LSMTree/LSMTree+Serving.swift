@@ -37,6 +37,8 @@ extension LSMTree {
     _ kind: EntryKind, _ key: RawSpan, _ value: RawSpan, _ keyspace: Keyspace?, _ durability: Durability?
   ) throws(LSMError) -> UInt64 {
     let core = core
+    let began = core.latencies.write.begin()
+    defer { core.latencies.write.end(began) }
     return try key.withUnsafeBytes { (key) throws(LSMError) in
       try value.withUnsafeBytes { (value) throws(LSMError) in
         try core.writeOne(kind, key, value, keyspace ?? core.defaultKeyspace, Self.submission(durability)).version
@@ -47,7 +49,9 @@ extension LSMTree {
   /// Applies a batch as one; otherwise as ``submit(put:_:in:durability:)``. The batch stays as it is, for another attempt.
   /// - Parameter version: as in ``write(_:version:options:)-(_,_,WriteOptions)``.
   public func submit(_ batch: inout WriteBatch, version: UInt64? = nil, durability: Durability? = nil) throws(LSMError) -> UInt64 {
-    try core.writeBatch(&batch, version: version, Self.submission(durability)).version
+    let began = core.latencies.write.begin()
+    defer { core.latencies.write.end(began) }
+    return try core.writeBatch(&batch, version: version, Self.submission(durability)).version
   }
 
   private static func submission(_ durability: Durability?) -> WriteOptions {
@@ -77,7 +81,13 @@ extension LSMTree {
 
   private func when(_ version: UInt64, durably: Bool, _ body: @escaping @Sendable (LSMError?) -> Void) {
     let core = core
-    core.log.whenReached(mark: version, durably: durably) { error in body(error.map { core.refused($0) }) }
+    // An answer that is there already says nothing of the disk.
+    let isWait = durably || (core.options.durability == .everyWrite && version > core.log.acknowledgedMark)
+    let began = isWait ? core.latencies.sync.begin() : 0
+    core.log.whenReached(mark: version, durably: durably) { error in
+      core.latencies.sync.end(began)
+      body(error.map { core.refused($0) })
+    }
   }
 
   /// Blocks until every write up to `version` survives power loss, whatever durability it was made with. A version not given out yet counts as

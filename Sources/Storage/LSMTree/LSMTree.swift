@@ -113,6 +113,8 @@ public final class LSMTree: Sendable {
     patient.noStall = true
     patient.isSubmission = true
     var batch = batch
+    let began = core.latencies.write.begin()
+    defer { core.latencies.write.end(began) }
     while true {
       do throws(LSMError) {
         let written = try core.writeBatch(&batch, version: version, patient)
@@ -170,7 +172,8 @@ public final class LSMTree: Sendable {
     return values
   }
 
-  /// A position among the keys within `bounds`, standing on none yet.
+  /// A position among the keys within `bounds`, standing on none yet. Where iterators keep much memory already it waits for a flush first; see
+  /// ``LSMOptions/memoryLimit``.
   public func iterator(
     _ bounds: KeyBounds = .all, in keyspace: Keyspace? = nil, at snapshot: Snapshot? = nil, options: ReadOptions = ReadOptions()
   ) throws(LSMError) -> LSMIterator {

@@ -33,9 +33,9 @@ public struct LSMStatistics: Sendable {
   public var keyspaces: [KeyspaceStatistics] = []
   /// Reads of one key; every 64th is timed.
   public var getLatency: LSMLatency
-  /// Writes and batches until they are acknowledged; every 32nd is timed. Submissions are not among them.
+  /// Writes and batches until they are acknowledged, submissions until they are ordered and visible; every 32nd is timed.
   public var writeLatency: LSMLatency
-  /// What each durable write waited for the log's sync.
+  /// What each durable write waited for the log's sync; of the waits for what was submitted every 32nd.
   public var syncLatency: LSMLatency
   /// Flushes.
   public var flushLatency: LSMLatency

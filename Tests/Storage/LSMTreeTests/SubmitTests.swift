@@ -16,6 +16,19 @@ import Testing
     try LSMTree.open(home, options: tinyOptions(change), on: disk)
   }
 
+  /// Of submissions every 32nd is timed until it is visible, and of the waits for their syncs.
+  @Test func submissionsAreTimed() throws {
+    let store = try open { $0.durability = .everyWrite }
+    let said = Said()
+    for number in 0..<50 {
+      said.listen(store, try store.submit(put: bytes("\(number)").span.bytes, bytes("v").span.bytes))
+      said.listen(store, try Self.submit(store, [Change.put("\(number)", "w")]))
+    }
+    try store.sync()
+    #expect(store.statistics.writeLatency.timed == 4)
+    #expect(store.statistics.syncLatency.timed > 0 && store.statistics.syncLatency.timed <= 4)
+  }
+
   static func submit(_ store: LSMTree, _ changes: [Change]) throws -> UInt64 {
     var batch = WriteBatch()
     for change in changes { try change.add(to: &batch, store.defaultKeyspace) }
