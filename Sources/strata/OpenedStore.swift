@@ -35,6 +35,8 @@ final class OpenedStore {
     options.logSegmentBytes = plan.segmentBytes ?? options.logSegmentBytes
     options.memoryLimit = plan.memoryLimit
     options.memtableBytes = plan.memtableBytes
+    options.takesStoredKeyspaceOptions = plan.style == nil
+    options.defaultKeyspace.style = plan.style ?? .leveled
     let store: LSMTree
     do { store = try LSMTree.open(directory, options: options) } catch { throw EngineError(error) }
     let figures = store.statistics

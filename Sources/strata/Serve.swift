@@ -50,6 +50,8 @@ struct Serve: ParsableCommand {
   @Option(help: "Size at which a segment of the log is sealed. Default: 64mib, with bitcask 256mib") var segmentBytes: String?
   @Option(help: "With lsm: memory for memtables, block cache and table metadata together. Default: 1gib") var memoryLimit: String?
   @Option(help: "With lsm: size at which a memtable is flushed. Default: 64mib") var memtableBytes: String?
+  @Option(help: "With lsm: how tables are merged, leveled or size-tiered; a store keeps what it was created with. Default: leveled")
+  var compactionStyle: String?
   @Option(help: "trace, debug, info, notice, warning, error or critical. Default: info") var logLevel: String?
   @Option(help: "Configuration file.") var config: String?
   @OptionGroup(title: "A replicated server") var cluster: ClusterOptions
@@ -62,7 +64,8 @@ struct Serve: ParsableCommand {
       "tls-cert": tlsCert, "tls-key": tlsKey, "tls-client-ca": tlsClientCa, "insecure": insecure ? "yes" : nil, "idle-timeout": idleTimeout,
       "cache": cache, "max-bulk": maxBulk, "max-arguments": maxArguments, "max-query": maxQuery, "max-output": maxOutput,
       "slowlog-slower-than": slowlogSlowerThan, "slowlog-entries": slowlogEntries, "latency-threshold": latencyThreshold, "drain": drain,
-      "segment-bytes": segmentBytes, "memory-limit": memoryLimit, "memtable-bytes": memtableBytes, "log-level": logLevel,
+      "segment-bytes": segmentBytes, "memory-limit": memoryLimit, "memtable-bytes": memtableBytes,
+      "compaction-style": compactionStyle, "log-level": logLevel,
     ]
     return try Settings(
       file: config ?? environment["STRATA_CONFIG"], environment: environment, flags: flags.merging(cluster.flags) { first, _ in first })

@@ -1,4 +1,5 @@
 import Logging
+import StrataLSMTree
 import StrataRESP
 
 /// What `strata serve` was asked to do, checked.
@@ -18,6 +19,8 @@ struct ServePlan {
   var segmentBytes: Int?
   var memoryLimit: Int
   var memtableBytes: Int
+  /// How an ordered store merges its tables; `nil` as it was created, or leveled where it is new.
+  var style: CompactionStyle?
   var logLevel: Logger.Level
   /// The group the server is a member of, if any.
   var replication: ReplicationOptions?
@@ -35,10 +38,15 @@ struct ServePlan {
     guard memtableBytes <= memoryLimit / 4 else {
       throw SettingError(description: "memtable-bytes: four of them, \(memtableBytes * 4) bytes, must fit into the memory-limit of \(memoryLimit)")
     }
+    style = try settings.choice("compaction-style", [("leveled", .leveled), ("size-tiered", .sizeTiered)])
+    guard style == nil || engine == .lsm else { throw SettingError(description: "compaction-style: bitcask has no tables; it goes with lsm") }
     logLevel = try settings.choice("log-level", Logger.Level.allCases.map { ($0.rawValue, $0) }) ?? .info
     try listen(settings)
     try limit(settings)
     replication = try Self.replication(settings, directory: directory)
+    guard replication == nil || style == nil else {
+      throw SettingError(description: "compaction-style: a replicated server's store is leveled")
+    }
     guard replication == nil || engine == .lsm else { throw SettingError(description: "engine: a replicated server keeps its store in lsm") }
     options.directory = directory
     options.appendFsync = ["always", "everysec", "no"][durability == .everyWrite ? 0 : durability == .batched ? 1 : 2]

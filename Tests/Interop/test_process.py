@@ -131,6 +131,30 @@ class EveryEngine:
 class LSMServing(EveryEngine, Directory):
     engine = "lsm"
 
+    def test_a_store_keeps_its_compaction_style(self):
+        store = self.path("store")
+
+        def style():
+            [held] = json.loads(run("lsm", "stats", store, "--json").stdout)["keyspaces"]
+            return held["style"]
+
+        with self.strata("--compaction-style", "size-tiered", directory=self.directory) as server:
+            client = server.connect()
+            client.call("SET", "a", "1")
+            client.close()
+            server.stop()
+        self.assertEqual(style(), "sizeTiered")
+        refused = run("serve", "--port", "0", "--dir", store, environment={"STRATA_COMPACTION_STYLE": "leveled"})
+        self.assertEqual(refused.returncode, 1, refused.stderr)
+        self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
+        self.assertIn("sizeTiered", refused.stderr)
+        # Not told, the server takes the store as it is.
+        with self.strata(directory=self.directory) as server:
+            client = server.connect()
+            self.assertEqual(client.call("GET", "a"), ("bulk", b"1"))
+            client.close()
+        self.assertEqual(style(), "sizeTiered")
+
     def test_lsm_is_the_default(self):
         with Strata() as server:
             client = server.connect()
@@ -163,7 +187,8 @@ class LSMServing(EveryEngine, Directory):
         cases = [
             (["--nosuch"], 64), (["--port", "x"], 64), (["--port", "70000"], 64), (["--durability", "sometimes"], 64), (["--engine", "nosuch"], 64),
             (["--max-clients", "0"], 64), (["--batch-interval", "10 parsecs"], 64), (["--config", self.path("none.conf")], 64),
-            (["--config", self.path("bad.conf")], 64), (["--tls-cert", "x"], 64),
+            (["--config", self.path("bad.conf")], 64), (["--tls-cert", "x"], 64), (["--compaction-style", "oldest"], 64),
+            (["--engine", "bitcask", "--compaction-style", "leveled"], 64),
             (["--tls-cert", self.path("none"), "--tls-key", self.path("none")], 1),
             (["--host", "0.0.0.0"], 1), (["--host", "192.0.2.1", "--password", "x"], 1), (["--dir", self.path("file")], 1),
             (["--dir", "/proc/strata"], 1),
