@@ -44,7 +44,7 @@ struct LSMCommands: ParsableCommand {
 
   /// What a store is created with; one that exists stays as it is.
   struct Creation: ParsableArguments {
-    @Option(help: "How a new store's tables are merged: leveled, sizeTiered, fifo or timeWindow.") var style = "leveled"
+    @Option(help: "How a new store's tables are merged: leveled (where not said), sizeTiered, fifo or timeWindow.") var style: String?
     @Option(help: "Bytes that the style fifo keeps; the oldest tables go beyond.") var fifoBytes: UInt64 = 1 << 30
     @Option(help: "Seconds of a window of the style timeWindow.") var windowSeconds: UInt32 = 86_400
     @Option(help: "Seconds that values of a new store live; 0 for ever.") var timeToLive: UInt32 = 0
@@ -52,7 +52,7 @@ struct LSMCommands: ParsableCommand {
     private var chosen: CompactionStyle? { CompactionStyle.allCases.first { "\($0)" == style } }
 
     func validate() throws {
-      if chosen == nil { throw ValidationError("there is no style '\(style)'") }
+      if let style, chosen == nil { throw ValidationError("there is no style '\(style)'") }
       if fifoBytes == 0 || windowSeconds == 0 { throw ValidationError("a style's bound is at least 1") }
     }
 
@@ -246,13 +246,24 @@ struct LSMCommands: ParsableCommand {
   /// `strata lsm repair`
   struct Repair: ParsableCommand {
     static let configuration = CommandConfiguration(
-      abstract: "Make a new manifest out of the tables there are, for a store that cannot be opened; 2 where a table was left out.")
+      abstract: "Make a new manifest out of the tables there are, for a store that cannot be opened; 2 where a table was left out.",
+      discussion: """
+        The store keeps the style and the time to live it was created with, where its manifest can still be read so far; else, and where --style is \
+        given, it has those of the options.
+        """)
     @Argument(help: "The store's directory.") var directory: String
+    @OptionGroup var creation: Creation
 
     func run() {
       let path = WALCommands.existing(directory)
+      var options = LSMOptions()
+      options.takesStoredKeyspaceOptions = creation.style == nil
+      options.defaultKeyspace = creation.options
+      if creation.style == nil, LSMTree.storedStyle(path) == nil {
+        StandardError.write("strata: the manifest no longer tells how tables are merged; the store is leveled now, unless --style says otherwise\n")
+      }
       do throws(LSMError) {
-        let left = try LSMTree.repair(path)
+        let left = try LSMTree.repair(path, options: options)
         for reason in left { print("left out: \(reason)") }
         if !left.isEmpty { Outcome.exit(Outcome.damage, "\(left.count) tables were left out") }
         print("repaired")

@@ -79,6 +79,40 @@ class LSM(unittest.TestCase):
         table.write_bytes(content)
         self.assertEqual(strata("verify", self.store).returncode, 2)
 
+    def test_repair_keeps_the_style(self):
+        tiers = self.home.name + "/tiers"
+        strata("apply", tiers, "--style", "sizeTiered", lines=[{"op": "put", "key": "k", "value": "v"}])
+
+        def style():
+            [held] = json.loads(strata("stats", tiers, "--json").stdout)["keyspaces"]
+            return held["style"]
+
+        def damage(change):
+            manifest = max(pathlib.Path(tiers).glob("MANIFEST-*"))
+            content = bytearray(manifest.read_bytes())
+            change(content)
+            manifest.write_bytes(content)
+            self.assertEqual(strata("get", tiers, "k").returncode, 2)
+
+        def head(content):
+            content[3] ^= 1
+
+        def cut(content):
+            del content[60:]
+
+        damage(head)
+        self.assertEqual(strata("repair", tiers).returncode, 0)
+        self.assertEqual((style(), strata("scan", tiers).stdout), ("sizeTiered", "k\tv\n"))
+        damage(cut)
+        repaired = strata("repair", tiers)
+        self.assertEqual(repaired.returncode, 0)
+        self.assertIn("no longer tells", repaired.stderr)
+        self.assertEqual(style(), "leveled")
+        damage(cut)
+        self.assertEqual(strata("repair", tiers, "--style", "sizeTiered").returncode, 0)
+        self.assertEqual((style(), strata("scan", tiers).stdout), ("sizeTiered", "k\tv\n"))
+        self.assertEqual(strata("repair", tiers, "--style", "oldest").returncode, 64)
+
     def test_checkpoint(self):
         copy = self.home.name + "/copy"
         self.assertEqual(strata("checkpoint", self.store, copy).returncode, 0)

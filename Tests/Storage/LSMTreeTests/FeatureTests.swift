@@ -134,6 +134,50 @@ import Testing
     #expect(try open().rows() == rows)
   }
 
+  /// A repaired store merges as it did before, where its manifest still says how.
+  @Test func repairingKeepsTheStyle() throws {
+    var options = tinyOptions { options in
+      options.defaultKeyspace.style = .timeWindow
+      options.defaultKeyspace.mergeOperator = nil
+      options.defaultKeyspace.windowLength = .seconds(60)
+      options.defaultKeyspace.timeToLive = .seconds(600)
+    }
+    let store = try LSMTree.open(home, options: options, on: disk)
+    for number in 0..<80 { try store.put("\(number)", "value \(number)") }
+    try store.flush()
+    let rows = try store.rows()
+    try store.close()
+    let number = try #require(try disk.list(home).compactMap { FileName($0)?.manifestNumber }.max())
+    let manifest = FileName.manifest(number).path(in: home)
+    // The first edit, which holds the state, stays; edits follow it, and the head before it is not needed.
+    var bytes = try disk.readAll(manifest, limit: 1 << 20)
+    let end = ManifestFormat.frame(bytes.span.bytes, at: ManifestFormat.headerBytes, file: number)?.payload.upperBound
+    #expect(try #require(end) < bytes.count)
+    bytes[3] ^= 1
+    try disk.open(manifest, .readWrite).write(bytes, at: 0)
+    #expect(LSMTree.storedStyle(home, on: disk) == .timeWindow)
+    #expect(throws: LSMError.self) { try LSMTree.open(home, options: options, on: disk) }
+    options.takesStoredKeyspaceOptions = true
+    options.defaultKeyspace.style = .leveled
+    #expect(try LSMTree.repair(home, options: options, on: disk) == [])
+    let again = try LSMTree.open(home, options: options, on: disk)
+    #expect(again.defaultKeyspace.options.style == .timeWindow && again.defaultKeyspace.options.timeToLive == .seconds(600))
+    #expect(again.defaultKeyspace.options.windowLength == .seconds(60))
+    #expect(try again.rows() == rows)
+    try again.close()
+    // Told otherwise it is otherwise; a manifest cut before its first edit tells nothing.
+    options.takesStoredKeyspaceOptions = false
+    options.defaultKeyspace.style = .sizeTiered
+    options.defaultKeyspace.timeToLive = nil
+    #expect(try LSMTree.repair(home, options: options, on: disk) == [])
+    let told = try LSMTree.open(home, options: options, on: disk)
+    #expect(told.defaultKeyspace.options.style == .sizeTiered)
+    #expect(try told.rows() == rows)
+    try told.close()
+    for name in try disk.list(home) where FileName(name)?.manifestNumber != nil { try disk.open(home.appending(name), .readWrite).truncate(to: 60) }
+    #expect(LSMTree.storedStyle(home, on: disk) == nil)
+  }
+
   @Test func verifyFindsDamage() throws {
     let store = try open()
     for number in 0..<80 { try store.put("\(number)", "value \(number)") }

@@ -46,12 +46,20 @@ extension LSMTree {
   /// Makes a new manifest for a store whose manifest is damaged or names tables that are gone: all readable tables go into level 0 of the default
   /// keyspace, in the order of their sequences; tables that cannot be opened are left out and named. The log is replayed by the next opening.
   ///
-  /// For a store that nobody has open. Changes of other keyspaces cannot be told apart and are refused.
+  /// The default keyspace is as `options` say; with `takesStoredKeyspaceOptions` it is as it was created, where a manifest still tells
+  /// (``storedStyle(_:on:)``). For a store that nobody has open. Changes of other keyspaces cannot be told apart and are refused.
   /// - Throws: `.locked`, `.log`, `.disk`.
   public static func repair(
     _ directory: FilePath, options: LSMOptions = LSMOptions(), on fileSystem: any FileSystem = POSIXFileSystem()
   ) throws(LSMError) -> [String] {
     try Repair(directory: directory, options: options, fileSystem: fileSystem).run()
+  }
+
+  /// How the tables of the default keyspace are merged, by what can still be read of the store's manifests; `nil` where they do not tell. For a store
+  /// that need not be one that can be opened.
+  package static func storedStyle(_ directory: FilePath, on fileSystem: any FileSystem = POSIXFileSystem()) -> CompactionStyle? {
+    guard let names = try? fileSystem.list(directory) else { return nil }
+    return Repair.storedRecord(names, directory, fileSystem)?.strategy
   }
 }
 

@@ -21,7 +21,8 @@ struct Repair {
     defer { lock.unlock() }
     var left: [String] = []
     var state = ManifestState(store: StoreID(high: options.entropy(), low: options.entropy()))
-    var keyspace = ManifestState.KeyspaceState(record: KeyspaceRecord(0, "", options.defaultKeyspace))
+    let stored = options.takesStoredKeyspaceOptions ? Self.storedRecord(names, directory, fileSystem) : nil
+    var keyspace = ManifestState.KeyspaceState(record: stored ?? KeyspaceRecord(0, "", options.defaultKeyspace))
     for name in names {
       guard let number = FileName(name)?.tableNumber else { continue }
       do throws(TableError) {
@@ -40,6 +41,22 @@ struct Repair {
       _ = try Manifest(state, number: number + 1, floorBytes: options.manifestRewriteBytes, in: directory, on: fileSystem)
     } catch { throw LSMError(error) }
     return left
+  }
+
+  /// What the default keyspace was created with, by the first edit of the newest manifest that has a sound one; `nil` where none has. That edit is the
+  /// state as of the file's beginning, and what a keyspace was created with never changes.
+  static func storedRecord(_ names: [String], _ directory: FilePath, _ fileSystem: any FileSystem) -> KeyspaceRecord? {
+    for number in names.compactMap({ FileName($0)?.manifestNumber }).sorted(by: >) {
+      let path = FileName.manifest(number).path(in: directory)
+      guard let bytes = try? fileSystem.readAll(path, limit: ManifestFormat.maxBytes), bytes.count > ManifestFormat.headerBytes else { continue }
+      let span = bytes.span.bytes
+      guard let frame = ManifestFormat.frame(span, at: ManifestFormat.headerBytes, file: number),
+        let edit = try? ManifestFormat.decode(span.extracting(frame.payload), base: frame.payload.lowerBound),
+        let record = edit.created.first(where: { $0.id == 0 })
+      else { continue }
+      return record
+    }
+    return nil
   }
 
   /// The last record whose changes are all in tables: memtables are flushed in order, so every record up to the newest sequence of any table is.
