@@ -224,7 +224,8 @@ final class ResidentWatch: Sendable {
 
 /// The rows of memory: each load's most against the limit.
 func memoryRows(_ options: BenchmarkOptions) -> [Comparison] {
-  let limit = max(32 << 20, options.scaled(256 << 20))
+  // Below, the buffers of one compaction are more than a quarter.
+  let limit = max(128 << 20, options.scaled(256 << 20))
   return MemoryLoad.names.map { name in
     Comparison(
       "resident memory, \(name)", unit: "operations", parameters: [("memory limit", "\(limit)"), ("bytes stored", "\(4 * limit)")],

@@ -11,6 +11,7 @@ import SystemPackage
 /// for background work.
 final class LSMCore: Sendable {
   let options: LSMOptions
+  let shares: MemoryShares
   let directory: FilePath
   let fileSystem: any FileSystem
   let lock: any FileLock
@@ -52,6 +53,7 @@ final class LSMCore: Sendable {
 
   init(_ parts: OpenedParts) {
     options = parts.options
+    shares = parts.shares
     directory = parts.directory
     fileSystem = parts.fileSystem
     lock = parts.lock
@@ -66,9 +68,7 @@ final class LSMCore: Sendable {
     events = parts.events
     ring = PublicationRing(visible: parts.lastSequence)
     commit = Monitor(
-      CommitState(
-        lastSequence: parts.lastSequence, lastLogged: 0, lastLog: 0,
-        nextLogCheck: UInt64(max(1, min(parts.options.maxLogBytes, parts.options.memoryLimit) / 8))))
+      CommitState(lastSequence: parts.lastSequence, lastLogged: 0, lastLog: 0, nextCheck: parts.shares.stride(parts.options)))
     defaultKeyspace = parts.defaultKeyspace
     unownedDefault = .passUnretained(parts.defaultKeyspace)
     keyspaces = Monitor(parts.keyspaces)
@@ -112,6 +112,7 @@ final class LSMCore: Sendable {
     let number = state.nextMemtable
     state.nextMemtable += 1
     let fresh = makeMemtable(number, atLeast: bytes, prefix: keyspace.active.list.commonPrefix())
+    keyspace.active.hold()
     let sealed = SealedMemtable(memtable: keyspace.active, firstLog: keyspace.activeFirstLog, throughLog: state.lastLog)
     keyspace.active = fresh
     keyspace.activeFirstLog = 0
@@ -145,6 +146,7 @@ final class LSMCore: Sendable {
 /// What opening makes before there is a core.
 struct OpenedParts {
   var options: LSMOptions
+  var shares: MemoryShares
   var directory: FilePath
   var fileSystem: any FileSystem
   var lock: any FileLock

@@ -8,7 +8,7 @@ public struct LSMOptions: Sendable {
   /// Levels of a keyspace, level 0 included.
   public static let maxLevels = 7
 
-  /// Bytes of a memtable; a fuller one is sealed and flushed.
+  /// Bytes of a memtable, at most a quarter of what all of them may take (see ``memoryLimit``); a fuller one is sealed and flushed.
   public var memtableBytes = 64 << 20
   /// Entries of a memtable, for those who count rather than weigh.
   public var memtableEntryLimit = Int.max
@@ -22,9 +22,14 @@ public struct LSMOptions: Sendable {
   public var logSegmentBytes = 64 << 20
   /// The largest batch, encoded.
   public var maxBatchBytes = 256 << 20
-  /// Bytes of memory for memtables, cache and table metadata together.
+  /// Bytes of memory for all the store keeps: memtables, block cache, what tables keep open, and the buffers of compactions and iterators.
+  ///
+  /// A half is for memtables, those that only readers keep included: near that the largest is flushed early, beyond it writers wait for a flush, and
+  /// where readers keep half of it new iterators flush first and keep none. A quarter is for the block cache, and the rest for all else: where tables'
+  /// filters come to an eighth, new tables have theirs in the cache. A compaction needs up to 16 MiB whatever the limit is.
   public var memoryLimit = 1 << 30
-  /// Bytes of the block cache; a quarter of ``memoryLimit`` where `nil`.
+  /// Bytes of the block cache, at most five eighths of ``memoryLimit``; a quarter of it where `nil`. What is more than a quarter is taken from the
+  /// memtables.
   public var blockCacheBytes: Int?
   /// Sorted runs in level 0 that start a compaction.
   public var levelZeroTrigger = 4

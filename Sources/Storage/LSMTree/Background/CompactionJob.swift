@@ -158,7 +158,7 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
     var output = core.output(plan.keyspace, level: UInt8(plan.outputLevel))
     output.options.newestTime = plan.inputs.map(\.metadata.newestTime).max()
     output.grandparents = grandparents.filter { Levels.overlaps($0, bounds) }
-    var cursors: [Cursor] = plan.inputs.filter { Levels.overlaps($0.metadata, bounds) }.map { $0.reader.cursor(fillCache: false) }
+    var cursors = Levels.cursors(overInputs: plan.inputs.filter { Levels.overlaps($0.metadata, bounds) })
     var ranges = ranges
     if bounds.from != nil || bounds.to != nil {
       cursors = [BoundedCursor(MergingCursor(cursors), from: bounds.from, to: bounds.to)]

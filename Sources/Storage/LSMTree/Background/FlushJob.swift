@@ -101,6 +101,7 @@ final class FlushJob: LSMJob, @unchecked Sendable {
         active: shape.version.active, sealed: Array(shape.version.sealed.dropLast(flushed)),
         levels: shape.version.levels.replacing([], with: handles))
     }
+    for memtable in sealed.map(\.memtable) { memtable.noteFlushed() }
     core.endFlush(keyspace)
     core.events.send(.flushed(keyspace: keyspace.name, tables: outputs.map(\.fileID), bytes: outputs.reduce(0) { $0 + $1.fileSize }))
     core.shapeChanged()

@@ -87,6 +87,7 @@ extension LSMCore {
   func output(_ keyspace: Keyspace, level: UInt8) -> TableOutput {
     var table = keyspace.options.table
     table.level = level
+    if tableMemory > shares.tables { table.wholeFilterBytes = 0 }
     table.databaseID = (store.high, store.low)
     table.createdAt = options.clock() / 1000
     var output = TableOutput(directory: directory, options: table) { [self] in takeFileNumber() }

@@ -56,7 +56,7 @@ final class Memtable: @unchecked Sendable {
     self.number = number
     self.entryLimit = entryLimit
     capacity = VersionIndex.start(inArena: arena.capacity)
-    list = Skiplist(arena.base, index: VersionIndex(atEndOf: arena.base, capacity: arena.capacity), prefix: prefix)
+    list = Skiplist(arena.base, index: VersionIndex(atEndOf: arena.base, capacity: arena.capacity, isZero: arena.isFresh), prefix: prefix)
     used = Atomic((Skiplist.headerBytes + 7) & ~7)
     splices = .allocate(capacity: Self.spliceCount)
     for index in 0..<Self.spliceCount { (splices + index).initialize(to: SharedSplice()) }
@@ -75,6 +75,9 @@ final class Memtable: @unchecked Sendable {
     // An index takes a sixteenth at most, and its header. Where the arena becomes larger than asked it may have one though this alone would not.
     return least + least / 14 + 128
   }
+
+  /// Whether room for `bytes` would be promised. Under the commit lock.
+  func hasRoom(_ bytes: Int) -> Bool { promised.load(ordering: .acquiring) + used.load(ordering: .acquiring) + bytes <= capacity }
 
   /// Promises room for entries that take at most `bytes`; `false` where the memtable is full. Under the commit lock.
   func reserve(_ bytes: Int, entries count: Int) -> Bool {
@@ -152,6 +155,19 @@ final class Memtable: @unchecked Sendable {
   var deletionCount: Int { deletions.load(ordering: .relaxed) + rangeCount.load(ordering: .relaxed) }
   var newestSequence: UInt64 { newest.load(ordering: .acquiring) }
   var usedBytes: Int { min(used.load(ordering: .relaxed), capacity) }
+
+  /// Bytes of memory it takes: what was written, and of the index at most a page for each entry. All of an arena that was used before.
+  var residentBytes: Int {
+    // An entry takes some of the arena, so their number times a page is far from any overflow.
+    arena.isFresh ? min(arena.capacity, usedBytes + min(arena.capacity - capacity, entryCount * 4096)) : arena.capacity
+  }
+
+  /// Counts its memory among that of memtables that take no more entries. Once, when it is sealed.
+  func hold() { arena.hold(residentBytes) }
+
+  /// Its entries are in tables. Once, after ``hold()``.
+  func noteFlushed() { arena.noteFlushed() }
+
   var hasRangeDeletions: Bool { rangeCount.load(ordering: .acquiring) > 0 }
 
   /// The range deletions so far as fragments; built anew only when some came since.

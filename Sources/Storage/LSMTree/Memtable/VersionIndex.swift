@@ -42,11 +42,12 @@ struct VersionIndex: @unchecked Sendable {
   private static func slotCount(_ capacity: Int) -> Int { 1 << (Int.bitWidth - 1 - (capacity / 128).leadingZeroBitCount) }
 
   /// An empty index in the last bytes of an arena; `nil` where the arena is too small to share.
-  init?(atEndOf arena: UnsafeMutableRawPointer, capacity: Int) {
+  /// - Parameter isZero: the bytes are, so that those of places nobody needs are not touched.
+  init?(atEndOf arena: UnsafeMutableRawPointer, capacity: Int, isZero: Bool) {
     let bytes = Self.bytes(ofArena: capacity)
     guard bytes > 0 else { return nil }
     let start = arena + Self.start(inArena: capacity)
-    start.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    if !isZero { start.initializeMemory(as: UInt8.self, repeating: 0, count: bytes) }
     header = start.bindMemory(to: Header.self, capacity: 1)
     header.initialize(to: Header())
     slots = (start + Self.headerBytes).bindMemory(to: Atomic<UInt64>.self, capacity: Self.slotCount(capacity))

@@ -60,13 +60,18 @@ struct RunReading {
 }
 
 extension LSMCore {
-  /// Pins the present version of a keyspace and opens cursors on all of it that the bounds touch.
+  /// Pins the present version of a keyspace and opens cursors on all of it that the bounds touch. Where readers keep much memory, on its tables
+  /// only, as of a moment whose changes are all there.
   func sources(
     _ keyspace: Keyspace, _ bounds: KeyBounds, at sequence: UInt64?, _ options: ReadOptions, under layer: BatchLayer? = nil
   ) -> (ReadSources, version: UInt64) {
+    // Held until the tables are pinned: a compaction in between would drop what its version sees.
+    let moment = spareMemtables(keyspace)
+    defer { withExtendedLifetime(moment) {} }
+    let sequence = moment.map { min($0.version, sequence ?? .max) } ?? sequence
     while true {
       let ingested = keyspace.lastIngested.load(ordering: .acquiring)
-      let version = pin(keyspace)
+      let version = moment == nil ? pin(keyspace) : pin(keyspace).withoutMemtables
       // After the version is pinned: see `Version`.
       let visible = sequence ?? ring.visible
       // Tables taken in between are visible and not in the version, though what was written after them may be in its memtable: a hole.

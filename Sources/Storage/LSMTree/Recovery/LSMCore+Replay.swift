@@ -27,7 +27,11 @@ extension LSMCore {
     } catch let error as WALError {
       throw LSMError(error)
     } catch { throw .corruptLog(reason: "\(error)") }
-    commit.withLock { $0.lastLog = max($0.lastLog, log.lastSequence) }
+    commit.withLock { state in
+      state.lastLog = max(state.lastLog, log.lastSequence)
+      // What was written before is not counted anew.
+      (state.userBytes, state.nextCheck) = (0, memoryStride)
+    }
     let last = commit.withLock { $0.lastSequence }
     ring.reset(visible: last)
     log.begin(mark: last)
@@ -41,6 +45,10 @@ extension LSMCore {
     let previous = commit.withLock { $0.lastLogged }
     guard previous == 0 || header.previous == previous else {
       throw .malformed(at: 1, field: "the sequence before (\(header.previous) where \(previous) was the last)")
+    }
+    do throws(LSMError) { try relieveReplay(payload.byteCount) } catch {
+      replayFailure.withLock { $0 = error }
+      throw .malformed(at: 0, field: "flush")
     }
     var sequence = header.first
     var splice = Skiplist.Splice()
@@ -78,6 +86,19 @@ extension LSMCore {
       state.lastLog = number
     }
     ring.reset(visible: commit.withLock { $0.lastSequence })
+  }
+
+  /// Flushes where all memtables together take too much memory. Before a record's entries are applied: none of them waits for its writer then.
+  private func relieveReplay(_ bytes: Int) throws(LSMError) {
+    let isRelieved = commit.withLock { state in
+      state.userBytes += UInt64(bytes)
+      let own = bytes > options.memtableBytes / 2 ? Memtable.arenaBytes(forEntries: bytes) : nil
+      guard state.userBytes >= state.nextCheck || own != nil else { return true }
+      state.nextCheck = state.userBytes + memoryStride
+      return relieveMemory(&state, forAnother: own ?? 0)
+    }
+    if isRelieved { return }
+    while allKeyspaces.contains(where: { sealedCount($0) > 0 }) { try runFlush() }
   }
 
   /// Room in the keyspace's memtable; a full one is sealed, and flushed where too many are.

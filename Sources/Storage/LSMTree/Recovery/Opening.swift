@@ -44,7 +44,7 @@ struct Opening {
     let names = try disk { () throws(DiskError) in try fileSystem.list(directory) }
     let scheduler = Scheduler(options)
     let obsolete = ObsoleteFiles { scheduler.wake() }
-    let cache = BlockCache(capacityBytes: options.blockCacheBytes ?? options.memoryLimit / 4)
+    let cache = BlockCache(capacityBytes: MemoryShares(options).cache)
     let levels = try openTables(state, cache, obsolete)
     let (log, lastLog) = try openLog(state, isNew: loaded == nil)
     do throws(LSMError) {
@@ -126,7 +126,10 @@ struct Opening {
     _ lock: any FileLock, _ state: ManifestState, _ manifest: Manifest, _ log: WriteAheadLog, _ scheduler: Scheduler,
     _ obsolete: ObsoleteFiles, _ cache: BlockCache, _ levels: [UInt32: Levels], _ names: [String]
   ) throws(LSMError) -> OpenedParts {
-    let arenas = ArenaPool(arenaBytes: max(options.memtableBytes, 4096), keeps: 2)
+    let shares = MemoryShares(options)
+    var options = options
+    options.memtableBytes = shares.memtable
+    let arenas = ArenaPool(arenaBytes: options.memtableBytes, keeps: 2)
     var keyspaces: [String: Keyspace] = [:]
     for (id, keyspace) in state.keyspaces {
       let record = keyspace.record
@@ -137,7 +140,7 @@ struct Opening {
     guard let defaultKeyspace = keyspaces[""] else { throw .incompatible("the manifest has no default keyspace") }
     let files = names.compactMap { FileName($0)?.tableNumber }.max() ?? 0
     return OpenedParts(
-      options: options, directory: directory, fileSystem: fileSystem, lock: lock, log: log, manifest: manifest, epochs: Epochs(),
+      options: options, shares: shares, directory: directory, fileSystem: fileSystem, lock: lock, log: log, manifest: manifest, epochs: Epochs(),
       obsolete: obsolete, cache: cache, arenas: arenas, scheduler: scheduler, events: EventHub(), lastSequence: state.lastSequence,
       defaultKeyspace: defaultKeyspace, keyspaces: keyspaces, nextFile: max(state.nextFile, files + 1))
   }

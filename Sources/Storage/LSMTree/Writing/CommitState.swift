@@ -10,10 +10,8 @@ struct CommitState {
   var lastLog: UInt64
   /// Bytes of keys and values since opening, with their lengths.
   var userBytes: UInt64 = 0
-  /// Bytes given to the log since opening, for the cap on its size.
-  var loggedBytes: UInt64 = 0
-  /// `loggedBytes` at which the cap is looked at again.
-  var nextLogCheck: UInt64
+  /// ``userBytes`` at which the log's cap and the memory are looked at again.
+  var nextCheck: UInt64
   var nextMemtable: UInt64 = 1
   var isClosed = false
   /// Why nothing is taken any more.

@@ -21,6 +21,8 @@ enum Shortage {
   case memtable(Keyspace)
   /// Room in the log for a record of so many bytes.
   case log(Int)
+  /// Memory for so many bytes besides what memtables have.
+  case memory(Int)
 }
 
 extension LSMCore {
@@ -45,8 +47,15 @@ extension LSMCore {
         var shortage = Shortage.place
         let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
           try state.checkOpen()
-          if state.loggedBytes >= state.nextLogCheck { relieve(&state) }
+          if state.userBytes >= state.nextCheck, !relieve(&state) {
+            shortage = .memory(0)
+            return nil
+          }
           guard ring.hasRoom else { return nil }
+          if let own = ownArenaBytes(keyspace, bound), !relieveMemory(&state, forAnother: own) {
+            shortage = .memory(own)
+            return nil
+          }
           guard try reserve(keyspace, bound, 1, &state) else {
             shortage = .memtable(keyspace)
             return nil
@@ -125,8 +134,16 @@ extension LSMCore {
       var shortage = Shortage.place
       let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
         try state.checkOpen()
-        if state.loggedBytes >= state.nextLogCheck { relieve(&state) }
+        if state.userBytes >= state.nextCheck, !relieve(&state) {
+          shortage = .memory(0)
+          return nil
+        }
         guard ring.hasRoom else { return nil }
+        let own = shares.reduce(0) { $0 + (ownArenaBytes($1.keyspace ?? defaultKeyspace, $1.bytes) ?? 0) }
+        if own > 0, !relieveMemory(&state, forAnother: own) {
+          shortage = .memory(own)
+          return nil
+        }
         func undo() {
           for (share, memtable) in zip(shares, memtables) { memtable.cancel(share.bytes, entries: share.entries) }
           memtables = []
@@ -219,20 +236,26 @@ extension LSMCore {
     return true
   }
 
+  /// The memory of a memtable that has to be made for entries which fit into none of the usual size; `nil` where none has to be.
+  @inline(__always)
+  func ownArenaBytes(_ keyspace: Keyspace, _ bytes: Int) -> Int? {
+    let least = Memtable.arenaBytes(forEntries: bytes)
+    return least > options.memtableBytes && !keyspace.active.hasRoom(bytes) ? least : nil
+  }
+
   /// Seals what holds too much: the keyspace with the oldest changes where the log has grown over its cap, the largest memtable where all of them
-  /// together take more than half of the memory limit. Before anything is reserved, so that no write is split by it.
-  private func relieve(_ state: inout CommitState) {
-    state.nextLogCheck = state.loggedBytes + UInt64(max(1, min(options.maxLogBytes, options.memoryLimit) / 8))
-    let filled = allKeyspaces.filter { !$0.active.isEmpty && sealedCount($0) < options.maxSealedMemtables }
+  /// take too much memory. Before anything is reserved, so that no write is split by it.
+  /// - Returns: whether the write may go on.
+  private func relieve(_ state: inout CommitState) -> Bool {
+    guard relieveMemory(&state) else { return false }
     if log.statistics.diskBytes > UInt64(options.maxLogBytes),
-      let oldest = filled.filter({ $0.activeFirstLog > 0 }).min(by: { $0.activeFirstLog < $1.activeFirstLog })
+      let oldest = allKeyspaces.filter({ $0.activeFirstLog > 0 && !$0.active.isEmpty && sealedCount($0) < options.maxSealedMemtables })
+        .min(by: { $0.activeFirstLog < $1.activeFirstLog })
     {
       seal(oldest, &state)
-    } else if filled.reduce(0, { $0 + $1.active.usedBytes }) > options.memoryLimit / 2,
-      let largest = filled.max(by: { $0.active.usedBytes < $1.active.usedBytes })
-    {
-      seal(largest, &state)
     }
+    state.nextCheck = state.userBytes + memoryStride
+    return true
   }
 
   /// Gives the record its sequences and its places in the log and in the order of publication; `nil` where the log has no room for it.
@@ -253,7 +276,6 @@ extension LSMCore {
         ticket = taken
         state.lastLogged = last
         state.lastLog = taken.last
-        state.loggedBytes += UInt64(record.count)
       } catch {
         let failure = LSMError(error)
         if case .readOnly(let cause) = failure { state.failure = state.failure ?? cause }

@@ -130,6 +130,12 @@ extension LSMCore {
         throw .busy(.memtables)
       }
       try waitForMemtable(keyspace)
+    case .memory(let bytes):
+      if options.noStall {
+        room.isMemtableFull.store(true, ordering: .releasing)
+        throw .busy(.memory)
+      }
+      try waitForMemory(bytes)
     case .log(let bytes):
       if options.noStall { throw .busy(.log) }
       do throws(WALError) { try log.makeRoom(forPayload: bytes) } catch { throw LSMError(error) }

@@ -101,10 +101,13 @@ extension LSMCore {
           continue
         }
         if word != 0 { pace(word, bytes) }
-        if room.isMemtableFull.exchange(false, ordering: .acquiringAndReleasing), let full = allKeyspaces.first(where: isFull) {
-          room.isMemtableFull.store(true, ordering: .releasing)
-          try waitForMemtable(full)
-          continue
+        if room.isMemtableFull.exchange(false, ordering: .acquiringAndReleasing) {
+          if let full = allKeyspaces.first(where: isFull) {
+            room.isMemtableFull.store(true, ordering: .releasing)
+            try waitForMemtable(full)
+            continue
+          }
+          try waitForMemory(bytes > options.memtableBytes / 2 ? Memtable.arenaBytes(forEntries: bytes) : 0)
         }
         // Not only where `log.hasRoom` says no: a segment that takes a modest record may be too short for this one.
         do throws(WALError) { try log.makeRoom(forPayload: bytes) } catch { throw LSMError(error) }
