@@ -118,6 +118,42 @@ import Testing
     #expect(store.core.arenas.pinnedBytes == 0, "seed \(seed)")
   }
 
+  /// An iterator that flushes first sees all that was written before it was made, and one moment, whatever is written, flushed and merged meanwhile.
+  @Test func iteratorsThatFlushFirstSeeOneMoment() throws {
+    let store = try open { options in
+      options.background = .threads(compactions: 1)
+      options.durability = .none
+      options.memoryLimit = 512 << 10
+    }
+    let rounds = 150 * testDepth
+    let (written, flushedFirst) = (Atomic<Int>(-1), Atomic<Int>(0))
+    func write(_ round: Int) throws {
+      var batch = WriteBatch()
+      for key in 0..<100 { try batch.put(bytes("\(1000 + key)").span.bytes, bytes("\(round) " + String(repeating: "x", count: 120)).span.bytes) }
+      try store.write(batch)
+      written.store(round, ordering: .releasing)
+    }
+    try write(0)
+    let reader: @Sendable () throws -> Void = {
+      let held = Held()
+      while written.load(ordering: .acquiring) < rounds {
+        let known = written.load(ordering: .acquiring)
+        if store.core.arenas.pinnedBytes > store.core.shares.memtables / 2 { flushedFirst.add(1, ordering: .relaxed) }
+        var iterator = try store.iterator()
+        let rows = try both(&iterator)
+        let seen = Set(rows.compactMap { $0[1].split(separator: " ").first.flatMap { Int($0) } })
+        guard rows.count == 100, seen.count == 1, let round = seen.first, round >= known else {
+          throw Unexpected("\(rows.count) rows of rounds \(seen) after round \(known)")
+        }
+        held.add(iterator, [:])
+        held.keep(12)
+      }
+    }
+    try ThreadTests.run([reader, { for round in 1...rounds { try write(round) } }])
+    #expect(flushedFirst.load(ordering: .relaxed) > 0)
+    try store.close()
+  }
+
   @Test func largeBatchesWaitForMemory() throws {
     let store = try open()
     for round in 0..<12 {
@@ -205,6 +241,8 @@ private final class Held {
   func add(_ iterator: consuming LSMIterator, _ rows: [String: String], _ snapshot: Snapshot? = nil) { all.append(One(iterator, rows, snapshot)) }
   func refresh() throws { for one in all { try one.iterator.refresh() } }
   func end() { all = [] }
+  /// Lets go of all but the newest.
+  func keep(_ count: Int) { all.removeFirst(max(0, all.count - count)) }
 
   /// Each shows its rows or, where it has no moment of its own, `present`.
   func check(_ place: String, present: [String: String]? = nil) throws {
