@@ -63,8 +63,8 @@ struct MemoryLoad: Sendable {
     let peak = figures.peak - figures.atFirst - held
     let mebibyte = 1_048_576.0
     print(
-      "{\"operations\": \(operations), \"seconds\": \(seconds), \"limit MiB\": \(Double(limit) / mebibyte), \"peak MiB\": \(Double(peak) / mebibyte), "
-        + "\"empty MiB\": \(Double(figures.atFirst) / mebibyte), \"high water MiB\": \(Double(figures.highWater) / mebibyte), "
+      "{\"operations\": \(operations), \"seconds\": \(seconds), \"limit MiB\": \(Double(limit) / mebibyte), "
+        + "\"peak MiB\": \(Double(peak) / mebibyte), \"empty MiB\": \(Double(figures.atFirst) / mebibyte), \"high water MiB\": \(Double(figures.highWater) / mebibyte), "
         + "\"resident / limit\": \(Double(peak) / Double(limit))}")
   }
 
@@ -216,7 +216,8 @@ final class ResidentWatch: Sendable {
     var line = [CChar](repeating: 0, count: 256)
     while fgets(&line, 256, file) != nil {
       let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      if text.hasPrefix(name + ":") { return (text.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) } ?? 0) << 10 }
+      guard text.hasPrefix(name + ":") else { continue }
+      return (text.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) } ?? 0) << 10
     }
     return 0
   }

@@ -12,8 +12,8 @@ struct OpeningLoad: Sendable {
 
   /// Opens a store whose manifest has so many tables, in its last levels, all with a name, a file, a footer, properties, an index and a filter.
   ///
-  /// What is shaped is the number of tables and of files. Their size is not: each holds 64 KiB instead of 64 MiB. Opening reads of either the head, the
-  /// footer, the properties and one block of the index; the filter of these too, which one of 64 MiB has in parts that are read when they are
+  /// What is shaped is the number of tables and of files. Their size is not: each holds 64 KiB instead of 64 MiB. Opening reads of either the head,
+  /// the footer, the properties and one block of the index; the filter of these too, which one of 64 MiB has in parts that are read when they are
   /// needed, and the larger one's index block is longer by about two pages.
   func manyTables(in directory: URL) throws -> Figures {
     let path = FilePath(directory.path).appending("strata")

@@ -25,8 +25,8 @@ public struct LSMOptions: Sendable {
   /// Bytes of memory for all the store keeps: memtables, block cache, what tables keep open, and the buffers of compactions and iterators.
   ///
   /// A half is for memtables, those that only readers keep included: near that the largest is flushed early, beyond it writers wait for a flush, and
-  /// where readers keep half of it new iterators flush first and keep none. A quarter is for the block cache, and the rest for all else: where tables'
-  /// filters come to an eighth, new tables have theirs in the cache. A compaction needs up to 16 MiB whatever the limit is.
+  /// where readers keep half of it new iterators flush first and keep none. A quarter is for the block cache, and the rest for all else: where the
+  /// filters of tables come to an eighth, new tables have theirs in the cache. A compaction needs up to 16 MiB whatever the limit is.
   public var memoryLimit = 1 << 30
   /// Bytes of the block cache, at most five eighths of ``memoryLimit``; a quarter of it where `nil`. What is more than a quarter is taken from the
   /// memtables.

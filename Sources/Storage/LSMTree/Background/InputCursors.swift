@@ -1,8 +1,8 @@
 import StrataSSTable
 
 extension Levels {
-  /// Cursors over the inputs of a compaction, newest first as they are: one for each table of level 0 and one for each deeper level, whose tables do not
-  /// overlap and are read one after another. So a merge of any number of tables has few of them open, each with a buffer of its own.
+  /// Cursors over the inputs of a compaction, newest first as they are: one for each table of level 0 and one for each deeper level, whose tables do
+  /// not overlap and are read one after another. So a merge of any number of tables has few of them open, each with a buffer of its own.
   static func cursors(overInputs inputs: [TableHandle]) -> [Cursor] {
     var cursors: [Cursor] = []
     var seen: Set<UInt8> = []

@@ -58,7 +58,7 @@ private enum ArenaMemory {
       return memory
     }
     let memory = mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0)
-    guard let memory, memory != MAP_FAILED else { fatalError("the system has no \(count) bytes for a memtable") }
+    guard let memory, memory != MAP_FAILED else { preconditionFailure("the system has no \(count) bytes for a memtable") }
     return memory
   }
 

@@ -43,8 +43,8 @@ struct Repair {
     return left
   }
 
-  /// What the default keyspace was created with, by the first edit of the newest manifest that has a sound one; `nil` where none has. That edit is the
-  /// state as of the file's beginning, and what a keyspace was created with never changes.
+  /// What the default keyspace was created with, by the first edit of the newest manifest that has a sound one; `nil` where none has. That edit is
+  /// the state as of the file's beginning, and what a keyspace was created with never changes.
   static func storedRecord(_ names: [String], _ directory: FilePath, _ fileSystem: any FileSystem) -> KeyspaceRecord? {
     for number in names.compactMap({ FileName($0)?.manifestNumber }).sorted(by: >) {
       let path = FileName.manifest(number).path(in: directory)
