@@ -64,8 +64,8 @@ struct MemoryLoad: Sendable {
     let mebibyte = 1_048_576.0
     print(
       "{\"operations\": \(operations), \"seconds\": \(seconds), \"limit MiB\": \(Double(limit) / mebibyte), "
-        + "\"peak MiB\": \(Double(peak) / mebibyte), \"empty MiB\": \(Double(figures.atFirst) / mebibyte), \"high water MiB\": \(Double(figures.highWater) / mebibyte), "
-        + "\"resident / limit\": \(Double(peak) / Double(limit))}")
+        + "\"peak MiB\": \(Double(peak) / mebibyte), \"empty MiB\": \(Double(figures.atFirst) / mebibyte), "
+        + "\"high water MiB\": \(Double(figures.highWater) / mebibyte), \"resident / limit\": \(Double(peak) / Double(limit))}")
   }
 
   /// Operations done, and bytes that the load itself held meanwhile.
