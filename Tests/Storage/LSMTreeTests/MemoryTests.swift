@@ -126,8 +126,9 @@ import Testing
       options.memoryLimit = 512 << 10
     }
     let rounds = 150 * testDepth
-    let (written, flushedFirst) = (Atomic<Int>(-1), Atomic<Int>(0))
-    func write(_ round: Int) throws {
+    let written = Atomic<Int>(-1)
+    let flushedFirst = Atomic<Int>(0)
+    @Sendable func write(_ round: Int) throws {
       var batch = WriteBatch()
       for key in 0..<100 { try batch.put(bytes("\(1000 + key)").span.bytes, bytes("\(round) " + String(repeating: "x", count: 120)).span.bytes) }
       try store.write(batch)
