@@ -30,7 +30,7 @@ extension LSMCore {
     commit.withLock { state in
       state.lastLog = max(state.lastLog, log.lastSequence)
       // What was written before is not counted anew.
-      (state.userBytes, state.nextCheck) = (0, memoryStride)
+      (state.recordBytes, state.nextCheck) = (0, memoryStride)
     }
     let last = commit.withLock { $0.lastSequence }
     ring.reset(visible: last)
@@ -91,10 +91,10 @@ extension LSMCore {
   /// Flushes where all memtables together take too much memory. Before a record's entries are applied: none of them waits for its writer then.
   private func relieveReplay(_ bytes: Int) throws(LSMError) {
     let isRelieved = commit.withLock { state in
-      state.userBytes += UInt64(bytes)
+      state.recordBytes += UInt64(bytes)
       let own = bytes > options.memtableBytes / 2 ? Memtable.arenaBytes(forEntries: bytes) : nil
-      guard state.userBytes >= state.nextCheck || own != nil else { return true }
-      state.nextCheck = state.userBytes + memoryStride
+      guard state.recordBytes >= state.nextCheck || own != nil else { return true }
+      state.nextCheck = state.recordBytes + memoryStride
       return relieveMemory(&state, forAnother: own ?? 0)
     }
     if isRelieved { return }

@@ -10,7 +10,9 @@ struct CommitState {
   var lastLog: UInt64
   /// Bytes of keys and values since opening, with their lengths.
   var userBytes: UInt64 = 0
-  /// ``userBytes`` at which the log's cap and the memory are looked at again.
+  /// Bytes of records since opening, those that left the log out included.
+  var recordBytes: UInt64 = 0
+  /// ``recordBytes`` at which the log's cap and the memory are looked at again.
   var nextCheck: UInt64
   var nextMemtable: UInt64 = 1
   var isClosed = false

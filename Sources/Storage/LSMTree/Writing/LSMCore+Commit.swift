@@ -47,7 +47,7 @@ extension LSMCore {
         var shortage = Shortage.place
         let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
           try state.checkOpen()
-          if state.userBytes >= state.nextCheck, !relieve(&state) {
+          if state.recordBytes >= state.nextCheck, !relieve(&state) {
             shortage = .memory(0)
             return nil
           }
@@ -134,7 +134,7 @@ extension LSMCore {
       var shortage = Shortage.place
       let reservation = try commit.withLock { (state) throws(LSMError) -> Reservation? in
         try state.checkOpen()
-        if state.userBytes >= state.nextCheck, !relieve(&state) {
+        if state.recordBytes >= state.nextCheck, !relieve(&state) {
           shortage = .memory(0)
           return nil
         }
@@ -254,7 +254,7 @@ extension LSMCore {
     {
       seal(oldest, &state)
     }
-    state.nextCheck = state.userBytes + memoryStride
+    state.nextCheck = state.recordBytes + memoryStride
     return true
   }
 
@@ -283,6 +283,7 @@ extension LSMCore {
       }
     }
     state.lastSequence = last
+    state.recordBytes += UInt64(record.count)
     state.userBytes += UInt64(record.count - BatchFormat.headerBytes)
     return Reservation(first: first, last: last, place: ring.enqueue(), ticket: ticket)
   }
