@@ -48,9 +48,9 @@ struct BlockSource: Sendable {
 
   /// The checked payload of a whole block in memory, as a block of its own.
   /// - Parameter reusing: the pin that holds `block`, which becomes the result where the payload is stored uncompressed.
-  func unpack(_ block: UnsafeRawBufferPointer, _ handle: BlockHandle, _ kind: BlockKind, reusing: BlockPin?, hasGuide: Bool = false) throws(TableError)
-    -> BlockPin
-  {
+  func unpack(
+    _ block: UnsafeRawBufferPointer, _ handle: BlockHandle, _ kind: BlockKind, reusing: BlockPin?, hasGuide: Bool = false
+  ) throws(TableError) -> BlockPin {
     let (header, reason) = BlockHeader.verify(block, kind: kind, file: fileID, offset: handle.offset)
     guard let header else { throw corrupt(handle, kind, reason) }
     let stored = UnsafeRawBufferPointer(rebasing: block[BlockHeader.bytes...])
