@@ -111,23 +111,30 @@ struct BlockBuilder: ~Copyable {
       let restart = restarts - 1
       if isSame { hashIndex?.addVersion(restart: restart) } else { hashIndex?.add(hash, restart: restart) }
     }
-    let suffix = UnsafeRawBufferPointer(rebasing: key[shared...])
-    let room = waiting.reserve(MemoryLayout<Waiting>.size)
+    // Keys and values are as long as TableLimits allows at most: their sums are far from overflowing.
+    let unshared = key.count &- shared
+    let header = MemoryLayout<Waiting>.size
+    let room = waiting.reserve(header &+ unshared &+ value.count)
     room.storeBytes(
       of: Waiting(
-        trailer: trailer.word, shared: UInt32(shared), unshared: UInt32(suffix.count), valueBytes: UInt32(value.count), sameKey: isSame ? 1 : 0),
+        trailer: trailer.word, shared: UInt32(truncatingIfNeeded: shared), unshared: UInt32(truncatingIfNeeded: unshared),
+        valueBytes: UInt32(truncatingIfNeeded: value.count), sameKey: isSame ? 1 : 0),
       as: Waiting.self)
-    waiting.count += MemoryLayout<Waiting>.size
-    waiting.append(suffix)
-    waiting.append(value)
     lastKey.count = shared
-    lastKey.append(suffix)
-    entryCount += 1
+    let ending = lastKey.reserve(unshared)
+    if let start = key.baseAddress {
+      copyShort(start + shared, to: room + header, unshared)
+      copyShort(start + shared, to: ending, unshared)
+    }
+    if let start = value.baseAddress { copyShort(start, to: room + (header &+ unshared), value.count) }
+    waiting.count &+= header &+ unshared &+ value.count
+    lastKey.count &+= unshared
+    entryCount &+= 1
     lastTrailer = trailer
-    if trailer.kind == .deletion { tombstones += 1 }
+    if UInt8(truncatingIfNeeded: trailer.word) == EntryKind.deletion.rawValue { tombstones &+= 1 }
     minSequence = min(minSequence, trailer.sequence)
     maxSequence = max(maxSequence, trailer.sequence)
-    estimatedBytes += 5 + suffix.count + value.count + (isRestart ? 10 : 0)
+    estimatedBytes &+= 5 &+ unshared &+ value.count &+ (isRestart ? 10 : 0)
   }
 
   /// Encodes the block behind `output` and begins the next one.

@@ -172,35 +172,47 @@ struct BlockView {
       next: place &+ unshared &+ valueBytes)
   }
 
+  @inline(__always)
+  private func checkedVarint(_ place: inout Int) -> UInt64? {
+    guard place < entriesEnd else { return nil }
+    let first = base.load(fromByteOffset: place, as: UInt8.self)
+    guard first < 0x80 else { return longCheckedVarint(&place) }
+    place &+= 1
+    return UInt64(first)
+  }
+
+  @inline(never)
+  private func longCheckedVarint(_ place: inout Int) -> UInt64? {
+    var value: UInt64 = 0
+    for index in 0..<10 {
+      guard place < entriesEnd else { return nil }
+      let byte = base.load(fromByteOffset: place, as: UInt8.self)
+      place += 1
+      if index == 9, byte > 1 { return nil }
+      value |= UInt64(byte & 0x7F) << UInt64(7 * index)
+      if byte < 0x80 { return value }
+    }
+    return nil
+  }
+
   /// As ``decode(at:)``, of bytes that may be anything.
+  @inline(__always)
   private func decodeChecked(at offset: Int) -> Entry? {
     var place = offset
-    func varint() -> UInt64? {
-      var value: UInt64 = 0
-      for index in 0..<10 {
-        guard place < entriesEnd else { return nil }
-        let byte = base.load(fromByteOffset: place, as: UInt8.self)
-        place += 1
-        if index == 9, byte > 1 { return nil }
-        value |= UInt64(byte & 0x7F) << UInt64(7 * index)
-        if byte < 0x80 { return value }
-      }
-      return nil
-    }
-    guard let shared = varint(), let unshared = varint(), place < entriesEnd else { return nil }
+    guard let shared = checkedVarint(&place), let unshared = checkedVarint(&place), place < entriesEnd else { return nil }
     let tag = base.load(fromByteOffset: place, as: UInt8.self)
     place += 1
     guard let kind = EntryKind(rawValue: tag & EntryTag.kindMask), kind != .rangeDeletion || isIndex, tag & 0xC0 == 0 else { return nil }
     var sequence: UInt64 = 0
     if tag & EntryTag.zeroSequence == 0 {
-      guard let distance = varint() else { return nil }
+      guard let distance = checkedVarint(&place) else { return nil }
       let (sum, overflow) = distance.addingReportingOverflow(minSequence)
       guard !overflow, sum <= Trailer.maxSequence else { return nil }
       sequence = sum
     }
     var valueBytes: UInt64 = 0
     if kind != .deletion || isIndex {
-      guard let length = varint() else { return nil }
+      guard let length = checkedVarint(&place) else { return nil }
       valueBytes = length
     }
     let limit = UInt64(TableLimits.keyBytes)
