@@ -17,6 +17,8 @@ public struct LSMStatistics: Sendable {
   public var compactions: UInt64 = 0
   /// Parts of those that were cut into parts.
   public var subCompactions: UInt64 = 0
+  /// Compactions of level 0 that wrote to two levels: what the base had no room for went to the level below at once.
+  public var descents: UInt64 = 0
   /// Bytes compactions read.
   public var compactionReadBytes: UInt64 = 0
   /// Bytes compactions wrote.
@@ -132,18 +134,21 @@ struct FinishedMerge {
   var bytesIn: UInt64
   var droppedExpired: UInt64
   var bytesOut: UInt64
-  var level: Int
+  var bytesByLevel: [(level: Int, bytes: UInt64)]
   var isFlush: Bool
+  /// Whether some of its keys went a level further than the rest.
+  var isDescent: Bool
   var nanoseconds: UInt64
 
   /// - Parameter reports: of each part.
-  init(_ reports: [MergeReport], _ outputs: [TableMetadata], level: Int, isFlush: Bool, nanoseconds: UInt64) {
+  init(_ reports: [MergeReport], _ outputs: [TableMetadata], isFlush: Bool, isDescent: Bool = false, nanoseconds: UInt64) {
     parts = reports.count
     bytesIn = reports.reduce(0) { $0 + $1.bytesIn }
     droppedExpired = reports.reduce(0) { $0 + $1.droppedExpired }
     bytesOut = outputs.reduce(0) { $0 + $1.fileSize }
-    self.level = level
+    bytesByLevel = outputs.map { (Int($0.level), $0.fileSize) }
     self.isFlush = isFlush
+    self.isDescent = isDescent
     self.nanoseconds = nanoseconds
   }
 }
@@ -159,6 +164,7 @@ final class Counters: Sendable {
     var flushedBytes: UInt64 = 0
     var compactions: UInt64 = 0
     var subCompactions: UInt64 = 0
+    var descents: UInt64 = 0
     var read: UInt64 = 0
     var written: UInt64 = 0
     var ingestedTables: UInt64 = 0
@@ -187,12 +193,13 @@ final class Counters: Sendable {
       } else {
         work.compactions += 1
         work.subCompactions += merge.parts > 1 ? UInt64(merge.parts) : 0
+        work.descents += merge.isDescent ? 1 : 0
         work.read += merge.bytesIn
         work.written += merge.bytesOut
         let rate = Double(merge.bytesIn) * 1e9 / Double(max(1, merge.nanoseconds))
         work.drainRate = work.drainRate == 0 ? rate : work.drainRate * 0.8 + rate * 0.2
       }
-      work.byLevel[merge.level] += merge.bytesOut
+      for (level, bytes) in merge.bytesByLevel { work.byLevel[level] += bytes }
       work.expiredValues += merge.droppedExpired
     }
   }
@@ -227,6 +234,7 @@ final class Counters: Sendable {
       statistics.flushedBytes = work.flushedBytes
       statistics.compactions = work.compactions
       statistics.subCompactions = work.subCompactions
+      statistics.descents = work.descents
       statistics.compactionReadBytes = work.read
       statistics.compactionWrittenBytes = work.written
       statistics.writtenBytesByLevel = work.byLevel

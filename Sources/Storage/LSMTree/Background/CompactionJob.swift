@@ -17,15 +17,20 @@ struct Compaction: Sendable {
   /// Newest first where they overlap.
   var inputs: [TableHandle]
   var outputLevel: Int
+  /// The keys that go to the level below that one instead.
+  var descent: Descent?
   var reason: String
   /// Whether tables that are dropped hold what a snapshot could see: then they stay where one has come up.
   var sparesSnapshots = false
+
+  /// Every level it writes to.
+  var outputLevels: [Int] { [outputLevel] + (descent.map { [$0.level] } ?? []) }
 }
 
-/// Merges tables of a keyspace into tables of one level: one edit adds the outputs and removes the inputs, so that a crash leaves either.
+/// Merges tables of a keyspace into tables of one level, or of two: one edit adds the outputs and removes the inputs, so that a crash leaves either.
 ///
-/// A large one is cut into parts by keys. Where threads run jobs, each part but the first has a thread of its own; where the caller steps them, the
-/// parts take turns.
+/// It is cut into parts by keys where it is large and where keys go to another level than those before. Where threads run jobs, as many as the
+/// options allow merge parts beside each other; where the caller steps them, the parts take turns.
 /// Safe to share between threads because a job is stepped by one runner at a time.
 final class CompactionJob: LSMJob, @unchecked Sendable {
   let lane = Scheduler.Lane.compaction
@@ -89,7 +94,8 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
     let outputs = parts.flatMap(\.outputs)
     let took = MonotonicClock.now() &- began
     core.latencies.compaction.record(took)
-    core.counters.add(FinishedMerge(parts.map(\.report), outputs, level: plan.outputLevel, isFlush: false, nanoseconds: took))
+    core.counters.add(
+      FinishedMerge(parts.map(\.report), outputs, isFlush: false, isDescent: plan.descent != nil, nanoseconds: took))
     try install(outputs, moves: false)
     parts = []
     return .done
@@ -100,7 +106,7 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
   /// Merges a little of what this runner has to; `nil` where nothing of that is left or a part has failed.
   private func mergeOn(_ budget: Int) -> Int? {
     if isOver.load(ordering: .acquiring) { return nil }
-    if !helpers.isEmpty { return parts[0].hasEnded ? nil : merge(parts[0], budget) }
+    if !core.scheduler.isManual { return next(of: 0).map { merge($0, budget) } }
     for _ in parts.indices {
       turn = (turn + 1) % parts.count
       if !parts[turn].hasEnded { return merge(parts[turn], budget) }
@@ -114,12 +120,20 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
     return bytes
   }
 
+  /// How many merge beside each other, this runner included.
+  private var lanes: Int { min(parts.count, max(1, core.options.maxSubCompactions)) }
+
+  /// What of its share a lane has still to merge: every so many-th part, one after another.
+  private func next(of lane: Int) -> CompactionPart? {
+    stride(from: lane, to: parts.count, by: lanes).lazy.map { self.parts[$0] }.first { !$0.hasEnded }
+  }
+
   private func startHelpers() {
     guard !core.scheduler.isManual else { return }
     let scheduler = core.scheduler
-    helpers = parts.dropFirst().enumerated().map { index, part in
-      Worker(name: "lsm-part-\(index + 1)") { [self] in
-        while !part.hasEnded, !isOver.load(ordering: .acquiring), !scheduler.isStopping { scheduler.pay(for: merge(part, Self.stepBytes)) }
+    helpers = (1..<max(1, lanes)).map { lane in
+      Worker(name: "lsm-part-\(lane)") { [self] in
+        while !isOver.load(ordering: .acquiring), !scheduler.isStopping, let part = next(of: lane) { scheduler.pay(for: merge(part, Self.stepBytes)) }
       }
     }
   }
@@ -138,26 +152,28 @@ final class CompactionJob: LSMJob, @unchecked Sendable {
     // One for all parts, made after the inputs are fixed.
     let policy = core.garbagePolicy(plan.keyspace, others: others)
     let ranges = RangeTombstones(plan.inputs.flatMap { $0.reader.rangeTombstones.deletions })
-    let grandparents = others.filter { Int($0.level) == plan.outputLevel + 1 }.sorted { $0.smallest < $1.smallest }
     do throws(TableError) {
       // Tables of level 0 are runs: one of several tables would count as several.
       let most = plan.outputLevel > 0 ? core.options.maxSubCompactions : 1
-      let cuts = try CompactionCuts.keys(plan.inputs, parts: most, leastBytes: plan.keyspace.options.targetTableBytes)
+      var cuts = try CompactionCuts.keys(plan.inputs, parts: most, leastBytes: plan.keyspace.options.targetTableBytes)
+      for edge in [plan.descent?.bounds.from, plan.descent?.bounds.to] {
+        if let edge, !cuts.contains(edge) { cuts.append(edge) }
+      }
+      cuts.sort { order($0, $1) < 0 }
       var parts: [CompactionPart] = []
       for index in 0...cuts.count {
         let bounds = KeyBounds(from: index == 0 ? nil : cuts[index - 1], to: index == cuts.count ? nil : cuts[index])
-        parts.append(CompactionPart(try merge(bounds, ranges, grandparents, policy)))
+        parts.append(CompactionPart(try merge(bounds, ranges, policy)))
       }
       return parts
     } catch { throw LSMError(error) }
   }
 
-  private func merge(
-    _ bounds: KeyBounds, _ ranges: RangeTombstones, _ grandparents: [TableMetadata], _ policy: GarbagePolicy
-  ) throws(TableError) -> TableMerge {
-    var output = core.output(plan.keyspace, level: UInt8(plan.outputLevel))
+  private func merge(_ bounds: KeyBounds, _ ranges: RangeTombstones, _ policy: GarbagePolicy) throws(TableError) -> TableMerge {
+    let level = plan.descent.flatMap { $0.covers(bounds) ? $0.level : nil } ?? plan.outputLevel
+    var output = core.output(plan.keyspace, level: UInt8(level))
     output.options.newestTime = plan.inputs.map(\.metadata.newestTime).max()
-    output.grandparents = grandparents.filter { Levels.overlaps($0, bounds) }
+    output.grandparents = policy.others.filter { Int($0.level) == level + 1 && Levels.overlaps($0, bounds) }.sorted { $0.smallest < $1.smallest }
     var cursors: [Cursor] = plan.inputs.filter { Levels.overlaps($0.metadata, bounds) }.map { $0.reader.cursor(fillCache: false) }
     var ranges = ranges
     if bounds.from != nil || bounds.to != nil {

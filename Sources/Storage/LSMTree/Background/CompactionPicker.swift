@@ -64,7 +64,7 @@ struct CompactionPicker {
       }
     return Compaction(
       keyspace: keyspace, kind: kind, inputs: newestFirst(levels).filter { chosen.contains($0.metadata.fileID) }, outputLevel: plan.outputLevel,
-      reason: reason)
+      descent: plan.descent, reason: reason)
   }
 }
 
@@ -111,6 +111,7 @@ extension KeyspaceOptions {
     strategy.baseLevelBytes = max(1, baseLevelBytes)
     strategy.fanOut = UInt64(max(2, fanOut))
     strategy.targetFileSize = targetTableBytes
+    strategy.allowsDescents = true
     return strategy
   }
 

@@ -76,7 +76,7 @@ final class FlushJob: LSMJob, @unchecked Sendable {
     do throws(TableError) { outputs = try merge?.finish() ?? [] } catch { throw LSMError(error) }
     let took = MonotonicClock.now() &- began
     core.latencies.flush.record(took)
-    if let merge { core.counters.add(FinishedMerge([merge.report], outputs, level: 0, isFlush: true, nanoseconds: took)) }
+    if let merge { core.counters.add(FinishedMerge([merge.report], outputs, isFlush: true, nanoseconds: took)) }
     merge = nil
     var handles: [TableHandle] = []
     do throws(LSMError) {

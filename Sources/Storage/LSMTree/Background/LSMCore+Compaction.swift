@@ -26,10 +26,10 @@ extension LSMCore {
     return work.withLock { work in
       guard plan.keyspace.version.levels === levels, work.busy.isDisjoint(with: ids), work.quarantined.isDisjoint(with: ids),
         let hull = KeyHull(plan.inputs),
-        !work.running.contains(where: { $0.keyspace == plan.keyspace.id && $0.level == plan.outputLevel && $0.hull.overlaps(hull) })
+        !work.running.contains(where: { $0.keyspace == plan.keyspace.id && plan.outputLevels.contains($0.level) && $0.hull.overlaps(hull) })
       else { return false }
       work.busy.formUnion(ids)
-      work.running.append(RunningCompaction(keyspace: plan.keyspace.id, level: plan.outputLevel, hull: hull, inputs: ids))
+      work.running += plan.outputLevels.map { RunningCompaction(keyspace: plan.keyspace.id, level: $0, hull: hull, inputs: ids) }
       return true
     }
   }

@@ -107,6 +107,8 @@ public struct CompactionPlan: Sendable, Hashable {
   public var score: Double
   /// The tables below the output, for cutting it where they are small.
   public var grandparents: [TableMetadata]
+  /// The keys that go a level further than ``outputLevel``; `nil` for none.
+  public var descent: Descent?
 
   public init(
     inputs: [[TableMetadata]], outputLevel: Int, kind: Kind, reason: Reason, score: Double, grandparents: [TableMetadata] = []

@@ -1,7 +1,8 @@
 /// Levels that grow by a factor from one to the next, each one sorted run: few tables to look into and little dead weight, paid for with writing.
 ///
 /// The targets follow from the bottom level alone: its own size, a tenth of it above, and so on up to the base, the first level small enough, where
-/// level 0 is merged into. So a flood of flushes never makes the levels beneath look too small.
+/// level 0 is merged into. So a flood of flushes never makes the levels beneath look too small. None above the bottom is less than the base's
+/// largest: a small base would be rewritten for every flush that comes down to it.
 public struct LeveledStrategy: CompactionStrategy {
   public var name: String { "leveled" }
   /// Sub-levels of level 0 at which it is merged.
@@ -16,6 +17,8 @@ public struct LeveledStrategy: CompactionStrategy {
   public var targetFileSize: UInt64 = 64 << 20
   /// Whether a table may change its level without being rewritten.
   public var allowsTrivialMoves = true
+  /// Whether plans may write to two levels: see ``CompactionPlan/descent``. Off unless whoever carries them out can do so.
+  public var allowsDescents = false
 
   public init() {}
 
@@ -30,6 +33,7 @@ public struct LeveledStrategy: CompactionStrategy {
       targets[base - 1] = max(targets[base] / fanOut, 1)
       base -= 1
     }
+    for level in base..<last { targets[level] = max(targets[level], baseLevelBytes) }
     // Levels above the base that still hold tables, from when the tree was larger, are emptied downward.
     if let first = shape.levels.indices.dropFirst().first(where: { !shape.levels[$0].isEmpty }), first < base {
       for level in first..<base { targets[level] = 1 }
@@ -50,7 +54,7 @@ public struct LeveledStrategy: CompactionStrategy {
       if score >= 1 { candidates.append((score, level)) }
     }
     for (score, level) in candidates.sorted(by: { $0.score > $1.score || ($0.score == $1.score && $0.level < $1.level) }) {
-      let found = level == 0 ? level0Plan(shape, base, busy, score) : levelPlan(shape, level, busy, score)
+      let found = level == 0 ? level0Plan(shape, base, targets[base], busy, score) : levelPlan(shape, level, busy, score)
       if let found { return found }
     }
     return tombstonePlan(shape, base, busy)
@@ -59,7 +63,7 @@ public struct LeveledStrategy: CompactionStrategy {
   // MARK: Level 0
 
   /// The oldest table that nothing busy keeps back, everything newer that overlaps as far as it fits, and what they overlap in the base.
-  private func level0Plan(_ shape: LSMShape, _ base: Int, _ busy: Set<UInt64>, _ score: Double) -> CompactionPlan? {
+  private func level0Plan(_ shape: LSMShape, _ base: Int, _ target: UInt64, _ busy: Set<UInt64>, _ score: Double) -> CompactionPlan? {
     var chosen: [TableMetadata] = []
     var range: KeyRange?
     // From old to new: a newer table may only go down with every older one it overlaps; one that stays keeps those back that are newer.
@@ -81,9 +85,31 @@ public struct LeveledStrategy: CompactionStrategy {
     if below.isEmpty, chosen.count == 1, allowsTrivialMoves, moveIsHarmless(shape, base, range) {
       return CompactionPlan(inputs: [chosen, []], outputLevel: base, kind: .trivialMove, reason: .level0, score: score)
     }
-    return CompactionPlan(
+    var plan = CompactionPlan(
       inputs: [chosen.reversed(), below], outputLevel: base, kind: .merge, reason: .level0, score: score,
       grandparents: grandparents(shape, base, range))
+    if allowsDescents { descend(&plan, shape, target, busy, range) }
+    return plan
+  }
+
+  /// Lets what would exceed the base's target go to the level below at once.
+  private func descend(_ plan: inout CompactionPlan, _ shape: LSMShape, _ target: UInt64, _ busy: Set<UInt64>, _ range: KeyRange) {
+    let base = plan.outputLevel
+    let (above, met) = (plan.inputs[0], plan.inputs[1])
+    let bytes = shape.bytes(base) + above.reduce(0) { $0 + $1.fileSize }
+    guard base + 1 < shape.levels.count, bytes > target else { return }
+    var hull = range
+    for table in met { hull.formUnion(KeyRange(table)) }
+    let lower = Array(shape.overlapping(base + 1, hull))
+    // Whoever works there may write between these tables.
+    guard !lower.contains(where: { busy.contains($0.fileID) }) else { return }
+    let chosen = DescentChoice(upper: above + met, lower: lower, excess: bytes - target, most: maxInputs - met.count).chosen()
+    guard !chosen.isEmpty else { return }
+    plan.inputs.append(Array(lower[chosen]))
+    let bounds = KeyBounds(
+      from: chosen.lowerBound == 0 ? nil : lower[chosen.lowerBound].smallest.userKey,
+      to: chosen.upperBound == lower.count ? nil : lower[chosen.upperBound].smallest.userKey)
+    plan.descent = Descent(level: base + 1, bounds: bounds)
   }
 
   /// While the base is busy, the newest flushes are merged among themselves, so that reads do not pay for the wait.
