@@ -27,7 +27,9 @@ public final class BlockCache: Sendable {
   /// What a block costs beyond its payload: its slab's head, its place in the table, the allocator's share.
   static let overheadBytes = BlockPin.headerBytes + 32 + 16
 
-  static func charge(_ slab: UnsafeMutablePointer<BlockPin.Slab>) -> Int { slab.pointee.front + slab.pointee.bytes + overheadBytes }
+  static func charge(_ slab: UnsafeMutablePointer<BlockPin.Slab>) -> Int {
+    slab.pointee.front + slab.pointee.bytes + Int(slab.pointee.guideRoom) + overheadBytes
+  }
 
   private let owned: [Monitor<Shard>]
   // The same without a reference count per use: `owned` keeps them alive as long as the cache.
@@ -97,8 +99,8 @@ private struct Shard: ~Copyable {
   private struct Place {
     var hash: UInt64 = 0
     var slab: UnsafeMutablePointer<BlockPin.Slab>?
-    /// Where its payload ends, of which the last bytes are what a search looks at first.
-    var end: UnsafeRawPointer?
+    /// The last bytes of its payload, which a search looks at first, with the guide behind them.
+    var tail: UnsafeRawPointer?
   }
 
   private var places: UnsafeMutablePointer<Place>
@@ -140,10 +142,10 @@ private struct Shard: ~Copyable {
     var index = Int(truncatingIfNeeded: hash) & mask
     while let slab = places[index].slab {
       if places[index].hash == hash {
-        if let end = places[index].end {
-          // Head and end of a block are far apart; both are fetched at once.
-          strata_prefetch(end - 1)
-          strata_prefetch(end - 64)
+        if let tail = places[index].tail {
+          // Head and end of a block are far apart; both are fetched at once, with the first key and most guides.
+          strata_prefetch(UnsafeRawPointer(slab) + 64)
+          strata_prefetch_range(tail, 256)
         }
         if slab.pointee.file == file, slab.pointee.offset == offset { return index }
       }
@@ -176,7 +178,7 @@ private struct Shard: ~Copyable {
     var index = Int(truncatingIfNeeded: hash) & mask
     while places[index].slab != nil { index = (index &+ 1) & mask }
     let payload = BlockPin(slab: slab).payload
-    places[index] = Place(hash: hash, slab: slab, end: payload.baseAddress.map { $0 + payload.count })
+    places[index] = Place(hash: hash, slab: slab, tail: payload.baseAddress.map { $0 + max(0, payload.count - BlockView.tailBytes) })
   }
 
   private mutating func grow() {

@@ -12,19 +12,24 @@ package struct BlockPin: @unchecked Sendable {
     let references: Atomic<UInt32>
     /// Set by every use, cleared by the cache's hand.
     let isUsed: Atomic<UInt8>
+    /// Index and filter blocks leave the cache last.
+    let isImportant: Bool
+    /// Samples of the guide behind the payload, once it is made; of how many entries one is, and how many bytes are there for it.
+    var guideCount: UInt16 = 0
+    var guideStep: UInt32 = 1
+    var guideRoom: UInt32
     /// How many bytes of the allocation come before the payload, beyond this head.
     var front = 0
     var bytes: Int
     let file: UInt64
     let offset: UInt64
-    /// Index and filter blocks leave the cache last.
-    let isImportant: Bool
 
     /// A slab with one pin.
-    init(bytes: Int, file: UInt64, offset: UInt64, isImportant: Bool) {
+    init(bytes: Int, guideRoom: Int, file: UInt64, offset: UInt64, isImportant: Bool) {
       references = Atomic(1)
       isUsed = Atomic(1)
       self.bytes = bytes
+      self.guideRoom = UInt32(truncatingIfNeeded: guideRoom)  // at most 4 KiB
       self.file = file
       self.offset = offset
       self.isImportant = isImportant
@@ -34,10 +39,11 @@ package struct BlockPin: @unchecked Sendable {
   static let headerBytes = (MemoryLayout<Slab>.size + 15) & ~15
   let slab: UnsafeMutablePointer<Slab>
 
-  /// Memory for a payload of `bytes`, held by one pin; uninitialised.
-  static func allocate(_ bytes: Int, file: UInt64 = 0, offset: UInt64 = 0, isImportant: Bool = false) -> BlockPin {
-    let slab = UnsafeMutableRawPointer.allocate(byteCount: headerBytes + max(bytes, 1), alignment: 16).bindMemory(to: Slab.self, capacity: 1)
-    slab.initialize(to: Slab(bytes: bytes, file: file, offset: offset, isImportant: isImportant))
+  /// Memory for a payload of `bytes` and for the guide behind it, held by one pin; uninitialised.
+  static func allocate(_ bytes: Int, guide: Int = 0, file: UInt64 = 0, offset: UInt64 = 0, isImportant: Bool = false) -> BlockPin {
+    let size = headerBytes + max(bytes, 1) + guide
+    let slab = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16).bindMemory(to: Slab.self, capacity: 1)
+    slab.initialize(to: Slab(bytes: bytes, guideRoom: guide, file: file, offset: offset, isImportant: isImportant))
     return BlockPin(slab: slab)
   }
 
@@ -45,6 +51,21 @@ package struct BlockPin: @unchecked Sendable {
   @inline(__always)
   package var payload: UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: UnsafeRawPointer(slab) + (Self.headerBytes &+ slab.pointee.front), count: slab.pointee.bytes)
+  }
+
+  /// The guide to the payload's entries.
+  @inline(__always)
+  var guide: BlockGuide {
+    let end = UnsafeRawPointer(slab) + (Self.headerBytes &+ slab.pointee.front &+ slab.pointee.bytes)
+    return BlockGuide(base: end, count: Int(slab.pointee.guideCount), step: Int(slab.pointee.guideStep))
+  }
+
+  /// Makes the guide of `view`, which is the payload's, where there is room for one; before anybody else has the pin.
+  func makeGuide(_ view: BlockView) {
+    let room = UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(mutating: guide.base), count: Int(slab.pointee.guideRoom))
+    let (count, step) = BlockGuide.write(view, to: room)
+    slab.pointee.guideCount = UInt16(truncatingIfNeeded: count)  // of six bytes each in at most 4 KiB
+    slab.pointee.guideStep = UInt32(truncatingIfNeeded: step)
   }
 
   /// Makes the payload begin `count` bytes later; before anybody else has the pin.

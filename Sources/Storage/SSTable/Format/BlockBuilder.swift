@@ -25,7 +25,7 @@ struct RawBuffer: ~Copyable {
   @inline(__always)
   mutating func append(_ source: UnsafeRawBufferPointer) {
     guard let start = source.baseAddress else { return }
-    reserve(source.count).copyMemory(from: start, byteCount: source.count)
+    copyShort(start, to: reserve(source.count), source.count)
     count += source.count
   }
 
@@ -56,6 +56,9 @@ struct BlockBuilder: ~Copyable {
   private var lastKey: RawBuffer
   private var firstKey: RawBuffer
   private let restartInterval: Int
+  /// Entries until the next restart.
+  private var untilRestart = 0
+  private var restarts = 0
   /// Index entries have a value whatever their kind, which is that of the entry they stand for.
   private let isIndex: Bool
   private var hashIndex: BlockHashBuilder?
@@ -82,45 +85,62 @@ struct BlockBuilder: ~Copyable {
   var last: UnsafeRawBufferPointer { lastKey.bytes }
 
   /// Adds an entry that comes after all before; the caller has checked that.
-  /// - Parameter hash: the key's, where there is a hash index and the entry is the block's first of the key.
-  mutating func add(_ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ value: UnsafeRawBufferPointer, hash: UInt64 = 0) {
+  /// - Parameters:
+  ///   - common: how many bytes the key and the one added last begin with in common; of no matter for the first.
+  ///   - hash: the key's, where there is a hash index and the entry is the block's first of the key.
+  mutating func add(
+    _ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ value: UnsafeRawBufferPointer, common: Int? = nil, hash: UInt64 = 0
+  ) {
     var shared = 0
     var isSame = false
     if entryCount == 0 {
       firstKey.count = 0
       firstKey.append(key)
     } else {
-      let common = commonPrefix(lastKey.bytes, key)
+      let common = common ?? commonPrefix(lastKey.bytes, key)
       isSame = common == key.count && common == lastKey.count
-      if entryCount % restartInterval != 0 { shared = common }
+      if untilRestart > 0 { shared = common }
     }
+    let isRestart = untilRestart == 0
+    if isRestart {
+      untilRestart = restartInterval
+      restarts += 1
+    }
+    untilRestart -= 1
     if hashIndex != nil {
-      let restart = entryCount / restartInterval
+      let restart = restarts - 1
       if isSame { hashIndex?.addVersion(restart: restart) } else { hashIndex?.add(hash, restart: restart) }
     }
-    let suffix = UnsafeRawBufferPointer(rebasing: key[shared...])
-    let room = waiting.reserve(MemoryLayout<Waiting>.size)
+    // Keys and values are as long as TableLimits allows at most: their sums are far from overflowing.
+    let unshared = key.count &- shared
+    let header = MemoryLayout<Waiting>.size
+    let room = waiting.reserve(header &+ unshared &+ value.count)
     room.storeBytes(
       of: Waiting(
-        trailer: trailer.word, shared: UInt32(shared), unshared: UInt32(suffix.count), valueBytes: UInt32(value.count), sameKey: isSame ? 1 : 0),
+        trailer: trailer.word, shared: UInt32(truncatingIfNeeded: shared), unshared: UInt32(truncatingIfNeeded: unshared),
+        valueBytes: UInt32(truncatingIfNeeded: value.count), sameKey: isSame ? 1 : 0),
       as: Waiting.self)
-    waiting.count += MemoryLayout<Waiting>.size
-    waiting.append(suffix)
-    waiting.append(value)
     lastKey.count = shared
-    lastKey.append(suffix)
-    entryCount += 1
+    let ending = lastKey.reserve(unshared)
+    if let start = key.baseAddress {
+      copyShort(start + shared, to: room + header, unshared)
+      copyShort(start + shared, to: ending, unshared)
+    }
+    if let start = value.baseAddress { copyShort(start, to: room + (header &+ unshared), value.count) }
+    waiting.count &+= header &+ unshared &+ value.count
+    lastKey.count &+= unshared
+    entryCount &+= 1
     lastTrailer = trailer
-    if trailer.kind == .deletion { tombstones += 1 }
+    if UInt8(truncatingIfNeeded: trailer.word) == EntryKind.deletion.rawValue { tombstones &+= 1 }
     minSequence = min(minSequence, trailer.sequence)
     maxSequence = max(maxSequence, trailer.sequence)
-    estimatedBytes += 5 + suffix.count + value.count + (entryCount % restartInterval == 1 || restartInterval == 1 ? 10 : 0)
+    estimatedBytes &+= 5 &+ unshared &+ value.count &+ (isRestart ? 10 : 0)
   }
 
   /// Encodes the block behind `output` and begins the next one.
   mutating func finish(into output: inout RawBuffer) {
     let start = output.count
-    let restarts = (entryCount + restartInterval - 1) / restartInterval
+    let restarts = restarts
     let buckets = hashIndex?.finish(restarts: restarts) ?? []
     let room = waiting.count + entryCount * 32 + BlockView.tailBytes + buckets.count
     let base = output.reserve(room)
@@ -160,14 +180,19 @@ struct BlockBuilder: ~Copyable {
     at position: inout UnsafeMutableRawPointer, from base: UnsafeMutableRawPointer, prefix: Int, _ places: UnsafeMutableBufferPointer<UInt64>
   ) {
     var source = UnsafeRawPointer(waiting.base)
-    for index in 0..<entryCount {
+    var restart = 0
+    var untilRestart = 0
+    for _ in 0..<entryCount {
       let entry = source.loadUnaligned(as: Waiting.self)
       source += MemoryLayout<Waiting>.size
-      if index % restartInterval == 0 {
+      if untilRestart == 0 {
+        untilRestart = restartInterval
         let key = UnsafeRawBufferPointer(start: source, count: Int(entry.unshared))
-        places[index / restartInterval * 2] = UInt64(position - base)
-        places[index / restartInterval * 2 + 1] = keyHead(UnsafeRawBufferPointer(rebasing: key[min(prefix, key.count)...]))
+        places[restart * 2] = UInt64(position - base)
+        places[restart * 2 + 1] = keyHead(UnsafeRawBufferPointer(rebasing: key[min(prefix, key.count)...]))
+        restart += 1
       }
+      untilRestart -= 1
       let trailer = Trailer(word: entry.trailer)
       let kind = UInt8(truncatingIfNeeded: entry.trailer) & EntryTag.kindMask
       writeVarint(UInt64(entry.shared), &position)
@@ -189,6 +214,8 @@ struct BlockBuilder: ~Copyable {
     lastKey.count = 0
     firstKey.count = 0
     entryCount = 0
+    untilRestart = 0
+    restarts = 0
     tombstones = 0
     minSequence = .max
     maxSequence = 0
@@ -205,6 +232,31 @@ enum EntryTag {
   static let sameKey: UInt8 = 0x20
 }
 
+/// Copies `count` bytes, most often few, between places that do not overlap; for up to 32 without a call, and never a byte beside them.
+@inline(__always)
+func copyShort(_ source: UnsafeRawPointer, to target: UnsafeMutableRawPointer, _ count: Int) {
+  typealias Sixteen = SIMD2<UInt64>
+  switch count {
+  case 17...32:
+    let end = count &- 16
+    let (first, last) = (source.loadUnaligned(as: Sixteen.self), source.loadUnaligned(fromByteOffset: end, as: Sixteen.self))
+    target.storeBytes(of: first, as: Sixteen.self)
+    target.storeBytes(of: last, toByteOffset: end, as: Sixteen.self)
+  case 8...16:
+    let end = count &- 8
+    let (first, last) = (source.loadUnaligned(as: UInt64.self), source.loadUnaligned(fromByteOffset: end, as: UInt64.self))
+    target.storeBytes(of: first, as: UInt64.self)
+    target.storeBytes(of: last, toByteOffset: end, as: UInt64.self)
+  case 1..<8:
+    var place = 0
+    repeat {
+      target.storeBytes(of: source.load(fromByteOffset: place, as: UInt8.self), toByteOffset: place, as: UInt8.self)
+      place &+= 1
+    } while place < count
+  default: target.copyMemory(from: source, byteCount: count)
+  }
+}
+
 /// How many bytes `a` and `b` begin with in common.
 func commonPrefix(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
   let limit = min(a.count, b.count)
@@ -214,6 +266,12 @@ func commonPrefix(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> I
     let difference = a.loadUnaligned(fromByteOffset: index, as: UInt64.self) ^ b.loadUnaligned(fromByteOffset: index, as: UInt64.self)
     if difference != 0 { return index &+ UInt64(littleEndian: difference).trailingZeroBitCount / 8 }
     index &+= 8
+  }
+  if limit >= 8, index < limit {
+    // The last eight bytes, of which the first are known to be equal.
+    index = limit &- 8
+    let difference = a.loadUnaligned(fromByteOffset: index, as: UInt64.self) ^ b.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+    return difference != 0 ? index &+ UInt64(littleEndian: difference).trailingZeroBitCount / 8 : limit
   }
   while index < limit, a.load(fromByteOffset: index, as: UInt8.self) == b.load(fromByteOffset: index, as: UInt8.self) { index &+= 1 }
   return index

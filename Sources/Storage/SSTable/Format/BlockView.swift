@@ -31,6 +31,8 @@ struct BlockView {
   let buckets: Int
   private let isWide: Bool
   private let isIndex: Bool
+  /// Where the entries are, of a data block that came through ``BlockSource/read(_:_:)``.
+  private let guide: BlockGuide
 
   /// An entry's fields; `suffix` and `value` are offsets in the block.
   struct Entry {
@@ -74,11 +76,12 @@ struct BlockView {
 
   /// The view of a payload that has been checked before; `nil` where the counts do not even fit.
   @inline(__always)
-  init?(unchecked bytes: UnsafeRawBufferPointer, isIndex: Bool = false) {
+  init?(unchecked bytes: UnsafeRawBufferPointer, isIndex: Bool = false, guide: BlockGuide = .none) {
     guard bytes.count >= Self.tailBytes, let start = bytes.baseAddress else { return nil }
     let tail = start + (bytes.count &- Self.tailBytes)
     base = start
     self.isIndex = isIndex
+    self.guide = guide
     minSequence = UInt64(littleEndian: tail.loadUnaligned(as: UInt64.self))
     entryCount = Int(UInt32(littleEndian: tail.loadUnaligned(fromByteOffset: 8, as: UInt32.self)))
     tombstones = Int(UInt32(littleEndian: tail.loadUnaligned(fromByteOffset: 12, as: UInt32.self)))
@@ -169,35 +172,47 @@ struct BlockView {
       next: place &+ unshared &+ valueBytes)
   }
 
+  @inline(__always)
+  private func checkedVarint(_ place: inout Int) -> UInt64? {
+    guard place < entriesEnd else { return nil }
+    let first = base.load(fromByteOffset: place, as: UInt8.self)
+    guard first < 0x80 else { return longCheckedVarint(&place) }
+    place &+= 1
+    return UInt64(first)
+  }
+
+  @inline(never)
+  private func longCheckedVarint(_ place: inout Int) -> UInt64? {
+    var value: UInt64 = 0
+    for index in 0..<10 {
+      guard place < entriesEnd else { return nil }
+      let byte = base.load(fromByteOffset: place, as: UInt8.self)
+      place += 1
+      if index == 9, byte > 1 { return nil }
+      value |= UInt64(byte & 0x7F) << UInt64(7 * index)
+      if byte < 0x80 { return value }
+    }
+    return nil
+  }
+
   /// As ``decode(at:)``, of bytes that may be anything.
+  @inline(__always)
   private func decodeChecked(at offset: Int) -> Entry? {
     var place = offset
-    func varint() -> UInt64? {
-      var value: UInt64 = 0
-      for index in 0..<10 {
-        guard place < entriesEnd else { return nil }
-        let byte = base.load(fromByteOffset: place, as: UInt8.self)
-        place += 1
-        if index == 9, byte > 1 { return nil }
-        value |= UInt64(byte & 0x7F) << UInt64(7 * index)
-        if byte < 0x80 { return value }
-      }
-      return nil
-    }
-    guard let shared = varint(), let unshared = varint(), place < entriesEnd else { return nil }
+    guard let shared = checkedVarint(&place), let unshared = checkedVarint(&place), place < entriesEnd else { return nil }
     let tag = base.load(fromByteOffset: place, as: UInt8.self)
     place += 1
     guard let kind = EntryKind(rawValue: tag & EntryTag.kindMask), kind != .rangeDeletion || isIndex, tag & 0xC0 == 0 else { return nil }
     var sequence: UInt64 = 0
     if tag & EntryTag.zeroSequence == 0 {
-      guard let distance = varint() else { return nil }
+      guard let distance = checkedVarint(&place) else { return nil }
       let (sum, overflow) = distance.addingReportingOverflow(minSequence)
       guard !overflow, sum <= Trailer.maxSequence else { return nil }
       sequence = sum
     }
     var valueBytes: UInt64 = 0
     if kind != .deletion || isIndex {
-      guard let length = varint() else { return nil }
+      guard let length = checkedVarint(&place) else { return nil }
       valueBytes = length
     }
     let limit = UInt64(TableLimits.keyBytes)
@@ -221,35 +236,70 @@ struct BlockView {
     return low
   }
 
-  /// The last restart whose entry comes before (`key`, `trailer`), or the first one: where a scan for it begins.
+  /// How the beginning of `key` compares with the prefix that all keys share: a key that differs there lies before or behind all of them.
   @inline(__always)
-  func restart(before key: UnsafeRawBufferPointer, _ trailer: Trailer) -> Int {
-    // All keys share a prefix: a key that differs there lies before or behind all of them.
-    if prefix > 0 {
-      let shared = UnsafeRawBufferPointer(start: base + decode(at: 0).suffix, count: prefix)
-      let order = compare(UnsafeRawBufferPointer(start: key.baseAddress, count: min(prefix, key.count)), shared)
-      if order < 0 { return 0 }
-      if order > 0 { return restarts &- 1 }
+  private func orderToPrefix(_ key: UnsafeRawBufferPointer) -> Int {
+    guard prefix > 0, restarts > 0 else { return 0 }
+    let shared = UnsafeRawBufferPointer(start: base + decode(at: 0).suffix, count: prefix)
+    let common = commonPrefix(key, shared)
+    if common == prefix { return 0 }
+    return common < key.count && key[common] > shared[common] ? 1 : -1
+  }
+
+  /// The first eight bytes of `key` behind the prefix, as ``keyHead(_:)`` has them.
+  @inline(__always)
+  private func head(of key: UnsafeRawBufferPointer) -> UInt64 {
+    let own = key.count &- prefix
+    guard let start = key.baseAddress, own > 0 else { return 0 }
+    if own >= 8 { return UInt64(bigEndian: start.loadUnaligned(fromByteOffset: prefix, as: UInt64.self)) }
+    guard key.count >= 8 else { return keyHead(UnsafeRawBufferPointer(start: start + prefix, count: own)) }
+    // The last eight bytes, without those of the prefix.
+    return UInt64(bigEndian: start.loadUnaligned(fromByteOffset: key.count &- 8, as: UInt64.self)) &<< UInt64(truncatingIfNeeded: 64 &- own &* 8)
+  }
+
+  /// How many restarts have a smaller head, of keys in order; no more than there are, whatever the heads.
+  @inline(__always)
+  private func restarts(below head: UInt64) -> Int {
+    var place = 0
+    var left = restarts
+    // Without a branch on the heads, which no processor could foresee.
+    while left > 1 {
+      let half = left >> 1
+      place &+= half & (0 &- (restartHead(place &+ half &- 1) < head ? 1 : 0))
+      left &-= half
     }
-    let head = keyHead(UnsafeRawBufferPointer(start: key.baseAddress.map { $0 + prefix }, count: key.count &- prefix))
-    var low = 0
-    var high = restarts &- 1
-    // The answer is in low...high; entry `low` is known to come before, or is the first.
+    if left == 1, restartHead(place) < head { place &+= 1 }
+    return place
+  }
+
+  /// The first restart whose entry does not come before (`key`, `trailer`); ``restarts`` where there is none.
+  @inline(__always)
+  private func firstRestart(notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer) -> Int {
+    let order = orderToPrefix(key)
+    if order != 0 { return order < 0 ? 0 : restarts }
+    let head = head(of: key)
+    let first = restarts(below: head)
+    guard first < restarts, restartHead(first) == head else { return first }
+    return firstRestart(notBefore: key, trailer, from: first, to: head == .max ? restarts : restarts(below: head &+ 1))
+  }
+
+  /// The same among restarts of the key's own head.
+  @inline(__always)
+  private func firstRestart(notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer, from first: Int, to end: Int) -> Int {
+    var low = first
+    var high = end
     while low < high {
-      let middle = (low &+ high &+ 1) >> 1
-      let present = restartHead(middle)
-      let isBefore: Bool
-      if present != head {
-        isBefore = present < head
-      } else {
-        let (other, otherTrailer) = restartKey(middle)
-        let order = compare(other, key)
-        isBefore = order != 0 ? order < 0 : otherTrailer > trailer
-      }
-      if isBefore { low = middle } else { high = middle &- 1 }
+      let middle = (low &+ high) >> 1
+      let (other, otherTrailer) = restartKey(middle)
+      let order = compare(other, key)
+      if order != 0 ? order < 0 : otherTrailer > trailer { low = middle &+ 1 } else { high = middle }
     }
     return low
   }
+
+  /// The last restart whose entry comes before (`key`, `trailer`), or the first one: where a scan for it begins.
+  @inline(__always)
+  func restart(before key: UnsafeRawBufferPointer, _ trailer: Trailer) -> Int { max(0, firstRestart(notBefore: key, trailer) &- 1) }
 
   /// The first entry at or after (`key`, `trailer`): its offset, whether its user key is `key`, and its fields; `nil` where there is none.
   ///
@@ -257,7 +307,36 @@ struct BlockView {
   @inline(__always)
   func firstEntry(notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer) -> (offset: Int, isKey: Bool, entry: Entry)? {
     guard restarts > 0 else { return nil }
-    return firstEntry(notBefore: key, trailer, from: restart(before: key, trailer), to: entriesEnd)
+    if guide.count > 0 { return guidedEntry(notBefore: key, trailer) }
+    guard restarts == entryCount else { return firstEntry(notBefore: key, trailer, from: restart(before: key, trailer), to: entriesEnd) }
+    // Every entry is a restart: the search has found it.
+    let place = firstRestart(notBefore: key, trailer)
+    guard place < restarts else { return nil }
+    let offset = restartOffset(place)
+    let entry = decode(at: offset)
+    let isKey = entry.unshared == key.count && commonPrefix(UnsafeRawBufferPointer(start: base + entry.suffix, count: key.count), key) == key.count
+    return (offset, isKey, entry)
+  }
+
+  /// The same by the guide: the entry is known but for those whose heads are equal, or that are between two samples.
+  @inline(__always)
+  private func guidedEntry(notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer) -> (offset: Int, isKey: Bool, entry: Entry)? {
+    let order = orderToPrefix(key)
+    if order != 0 { return order < 0 ? (0, false, decode(at: 0)) : nil }
+    let head = UInt32(truncatingIfNeeded: head(of: key) &>> 32)
+    let place = guide.samples(below: head)
+    if place == 0 { return firstEntry(notBefore: key, trailer, at: 0, matched: 0, to: entriesEnd) }
+    if guide.step == 1 {
+      guard place < guide.count else { return nil }
+      let offset = guide.offset(place)
+      if guide.head(place) != head { return (offset, false, decode(at: offset)) }
+      // The entry before has another head, so what it has in common with this one `key` has too.
+      return firstEntry(notBefore: key, trailer, at: offset, matched: min(key.count, prefix &+ 4), to: entriesEnd)
+    }
+    // The last sample of a smaller head comes before, and differs from `key` within the head.
+    let differing = guide.head(place &- 1) ^ head
+    let matched = min(key.count, prefix &+ differing.leadingZeroBitCount >> 3)
+    return firstEntry(notBefore: key, trailer, at: decode(at: guide.offset(place &- 1)).next, matched: matched, to: entriesEnd)
   }
 
   /// As ``firstEntry(notBefore:_:)`` for who wants entries of `key` alone, whose ``FilterHash`` it is: where the block has a hash index, that says in
@@ -267,7 +346,7 @@ struct BlockView {
     if buckets > 0, restarts > 0 {
       let restart = base.load(fromByteOffset: bucketsStart &+ BlockHash.bucket(hash, of: buckets), as: UInt8.self)
       if restart == BlockHash.none { return nil }
-      if restart != BlockHash.collision {
+      if restart != BlockHash.collision, guide.count == 0 {
         let end = Int(restart) &+ 1 < restarts ? restartOffset(Int(restart) &+ 1) : entriesEnd
         return firstEntry(notBefore: key, trailer, from: Int(restart), to: end)
       }
@@ -280,12 +359,20 @@ struct BlockView {
   private func firstEntry(
     notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer, from restart: Int, to end: Int
   ) -> (offset: Int, isKey: Bool, entry: Entry)? {
-    var offset = restartOffset(restart)
+    let offset = restartOffset(restart)
     // Where an entry begins is known from the one before: fetched one after the other their lines would be waited for one after the other.
     let scanned = min(restart &+ 1 < restarts ? restartOffset(restart &+ 1) : entriesEnd, offset &+ Self.fetchedBytes) &- offset
     if scanned > 64 { strata_prefetch_range(base + offset, scanned) }
-    // How many bytes the entry before has in common with `key`; it comes before it.
-    var matched = 0
+    return firstEntry(notBefore: key, trailer, at: offset, matched: 0, to: end)
+  }
+
+  /// The first entry at or after (`key`, `trailer`) from the one at `offset` on, up to the one at `end`. The entry before `offset`, if there is one,
+  /// comes before and has `matched` bytes in common with `key`; a restart needs none.
+  private func firstEntry(
+    notBefore key: UnsafeRawBufferPointer, _ trailer: Trailer, at offset: Int, matched: Int, to end: Int
+  ) -> (offset: Int, isKey: Bool, entry: Entry)? {
+    var offset = offset
+    var matched = matched
     while offset < end {
       let entry = decode(at: offset)
       if entry.shared <= matched {

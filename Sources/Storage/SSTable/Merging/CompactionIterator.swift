@@ -73,7 +73,9 @@ final class CompactionIterator {
   }
 
   @inline(__always)
-  private func isSameKey() -> Bool { source.entry.head == head && source.entry.key.count == key.count && compare(source.entry.key, key.bytes) == 0 }
+  private func isSameKey() -> Bool {
+    source.entry.head == head && source.entry.key.count == key.count && orderBehindHead(source.entry.key, key.bytes) == 0
+  }
 
   @inline(__always)
   private func beginKey() {

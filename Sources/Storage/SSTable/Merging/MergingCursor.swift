@@ -6,9 +6,10 @@ import StrataBytes
 /// newest first. A move costs one move of a child and O(log n) comparisons of mostly one integer; while one child stays ahead of the rest it
 /// costs two. Turning round positions every other child anew. Belongs to one thread at a time, as its children do.
 public final class MergingCursor: Cursor {
-  /// A child's entry, where the heap sees it without asking the child.
+  /// A child and the head of its key, which decides most comparisons. What else the child stands on is looked up there: a copy made right behind
+  /// its move would wait for what the move has written piece by piece.
   private struct Slot {
-    var entry: CursorEntry
+    var head: UInt64
     var child: Int
   }
 
@@ -61,7 +62,7 @@ public final class MergingCursor: Cursor {
     for (index, child) in children.enumerated() {
       try move(child)
       guard child.isValid else { continue }
-      heap[count] = Slot(entry: child.entry, child: index)
+      heap[count] = Slot(head: child.entry.head, child: index)
       count += 1
     }
     var index = count / 2 - 1
@@ -93,7 +94,7 @@ public final class MergingCursor: Cursor {
         if forward { try child.next() } else { try child.previous() }
       } catch { return error }
       isLeft = child.isValid
-      if isLeft { top[0].entry = child.entry }
+      if isLeft { top[0].head = child.entry.head }
       return nil
     }
     if let failure { throw failure }
@@ -108,7 +109,7 @@ public final class MergingCursor: Cursor {
   @inline(__always)
   private func show() {
     isValid = count > 0
-    if count > 0 { entry = heap[0].entry }
+    if count > 0 { unowned[heap[0].child]._withUnsafeGuaranteedRef { entry = $0.entry } }
   }
 
   /// Changes direction: everybody else goes to the other side of the present entry, then the winner steps.
@@ -123,7 +124,7 @@ public final class MergingCursor: Cursor {
     if forward { try children[winner].next() } else { try children[winner].previous() }
     count = 0
     for (index, child) in children.enumerated() where child.isValid {
-      heap[count] = Slot(entry: child.entry, child: index)
+      heap[count] = Slot(head: child.entry.head, child: index)
       count += 1
     }
     var index = count / 2 - 1
@@ -136,11 +137,15 @@ public final class MergingCursor: Cursor {
 
   @inline(__always)
   private func comesFirst(_ a: Slot, _ b: Slot) -> Bool {
-    if a.entry.head != b.entry.head { return (a.entry.head < b.entry.head) == isForward }
-    let order = compare(a.entry.key, b.entry.key)
-    if order != 0 { return (order < 0) == isForward }
-    if a.entry.trailer != b.entry.trailer { return (a.entry.trailer > b.entry.trailer) == isForward }
-    return (a.child < b.child) == isForward
+    if a.head != b.head { return (a.head < b.head) == isForward }
+    return unowned[a.child]._withUnsafeGuaranteedRef { x in
+      unowned[b.child]._withUnsafeGuaranteedRef { y in
+        let order = orderBehindHead(x.entry.key, y.entry.key)
+        if order != 0 { return (order < 0) == isForward }
+        if x.entry.trailer != y.entry.trailer { return (x.entry.trailer > y.entry.trailer) == isForward }
+        return (a.child < b.child) == isForward
+      }
+    }
   }
 
   @inline(__always)

@@ -28,6 +28,23 @@ public func keyHead(_ key: UnsafeRawBufferPointer) -> UInt64 {
   return head
 }
 
+/// How two keys of equal ``keyHead(_:)`` compare: less than 0, 0 or more, as ``compare(_:_:)``. Without a call, as keys are short.
+@inline(__always)
+func orderBehindHead(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Int {
+  let limit = min(a.count, b.count)
+  guard limit >= 8 else { return compare(a, b) }
+  var place = 8
+  while place < limit {
+    // The last step takes eight bytes too, of which the first are known to be equal.
+    let from = min(place, limit &- 8)
+    let x = UInt64(bigEndian: a.loadUnaligned(fromByteOffset: from, as: UInt64.self))
+    let y = UInt64(bigEndian: b.loadUnaligned(fromByteOffset: from, as: UInt64.self))
+    if x != y { return x < y ? -1 : 1 }
+    place &+= 8
+  }
+  return a.count &- b.count
+}
+
 /// Which keys a reader wants: half-open, `nil` for no bound. A range whose start is not before its end is empty, never an error.
 public struct KeyBounds: Sendable, Hashable {
   /// First key wanted.

@@ -16,14 +16,17 @@ struct BlockSource: Sendable {
   }
 
   /// Reads the block at `handle`.
+  /// - Parameter isKept: whether the block will be asked more than once: a data block then gets a guide to its entries.
   /// - Throws: `.corruptBlock` where it is not as written or lies beyond the file; nothing is taken for lengths that cannot be.
-  func read(_ handle: BlockHandle, _ kind: BlockKind) throws(TableError) -> BlockPin {
+  func read(_ handle: BlockHandle, _ kind: BlockKind, isKept: Bool = false) throws(TableError) -> BlockPin {
     guard handle.offset <= end, UInt64(handle.fileBytes) <= end - handle.offset else { throw corrupt(handle, kind, "it would end beyond the table") }
     // An uncompressed block, the most frequent one, is read to where it stays.
-    let pin = BlockPin.allocate(handle.fileBytes, file: fileID, offset: handle.offset, isImportant: kind != .data)
+    let hasGuide = isKept && kind == .data
+    let room = hasGuide ? BlockGuide.room(for: handle.fileBytes) : 0
+    let pin = BlockPin.allocate(handle.fileBytes, guide: room, file: fileID, offset: handle.offset, isImportant: kind != .data)
     do throws(TableError) {
       try fill(pin.writable, from: handle.offset)
-      return try unpack(UnsafeRawBufferPointer(pin.writable), handle, kind, reusing: pin)
+      return try unpack(UnsafeRawBufferPointer(pin.writable), handle, kind, reusing: pin, hasGuide: hasGuide)
     } catch {
       pin.release()
       throw error
@@ -45,7 +48,9 @@ struct BlockSource: Sendable {
 
   /// The checked payload of a whole block in memory, as a block of its own.
   /// - Parameter reusing: the pin that holds `block`, which becomes the result where the payload is stored uncompressed.
-  func unpack(_ block: UnsafeRawBufferPointer, _ handle: BlockHandle, _ kind: BlockKind, reusing: BlockPin?) throws(TableError) -> BlockPin {
+  func unpack(
+    _ block: UnsafeRawBufferPointer, _ handle: BlockHandle, _ kind: BlockKind, reusing: BlockPin?, hasGuide: Bool = false
+  ) throws(TableError) -> BlockPin {
     let (header, reason) = BlockHeader.verify(block, kind: kind, file: fileID, offset: handle.offset)
     guard let header else { throw corrupt(handle, kind, reason) }
     let stored = UnsafeRawBufferPointer(rebasing: block[BlockHeader.bytes...])
@@ -54,7 +59,8 @@ struct BlockSource: Sendable {
       reusing.dropFront(BlockHeader.bytes)
       result = reusing
     } else {
-      result = BlockPin.allocate(header.rawBytes, file: fileID, offset: handle.offset, isImportant: kind != .data)
+      let room = hasGuide ? BlockGuide.room(for: header.rawBytes) : 0
+      result = BlockPin.allocate(header.rawBytes, guide: room, file: fileID, offset: handle.offset, isImportant: kind != .data)
       do throws(CompressionError) { try header.codec.decompress(stored, filling: result.writable) } catch {
         result.release()
         throw corrupt(handle, kind, "\(error)")
@@ -66,6 +72,7 @@ struct BlockSource: Sendable {
         if header.codec != .none || reusing == nil { result.release() }
         throw corrupt(handle, kind, fault)
       }
+      if let view, hasGuide { result.makeGuide(view) }
     }
     if header.codec != .none { reusing?.release() }
     return result

@@ -178,8 +178,8 @@ public final class TableReader: Sendable {
   @inline(__always)
   func block(_ handle: BlockHandle, _ kind: BlockKind) throws(TableError) -> BlockPin {
     if let pin = cached(handle) { return pin }
-    let pin = try source.read(handle, kind)
-    return cache?.keep(pin) ?? pin
+    guard let cache else { return try source.read(handle, kind) }
+    return cache.keep(try source.read(handle, kind, isKept: true))
   }
 
   /// A block that is in the cache, pinned for the caller.
@@ -189,9 +189,10 @@ public final class TableReader: Sendable {
     return unownedCache._withUnsafeGuaranteedRef { $0.block(source.fileID, handle.offset) }
   }
 
+  @inline(__always)
   func view(_ pin: BlockPin, isIndex: Bool = false) throws(TableError) -> BlockView {
     // Cannot fail for a payload that was checked when it was brought in.
-    guard let view = BlockView(unchecked: pin.payload, isIndex: isIndex) else {
+    guard let view = BlockView(unchecked: pin.payload, isIndex: isIndex, guide: pin.guide) else {
       throw .corruptBlock(source.path, offset: pin.slab.pointee.offset, kind: "block", reason: "its counts do not fit its length")
     }
     return view
@@ -232,8 +233,8 @@ public final class TableReader: Sendable {
       lookup.stopAtDisk()
       return nil
     }
-    let pin = try source.read(handle, kind)
-    return cache?.keep(pin) ?? pin
+    guard let cache else { return try source.read(handle, kind) }
+    return cache.keep(try source.read(handle, kind, isKept: true))
   }
 
   /// The handle of the data block where the first entry at or after (`key`, `trailer`) is, if any is and, for a `hash`, its part's filter knows it.

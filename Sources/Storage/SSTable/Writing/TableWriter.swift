@@ -94,8 +94,11 @@ public struct TableWriter: ~Copyable {
     _ key: UnsafeRawBufferPointer, _ trailer: Trailer, _ value: UnsafeRawBufferPointer, hash: UInt64?
   ) throws(TableError) {
     var isNewKey = true
+    var common = 0
     if hasEntries {
-      let order = compare(block.isEmpty ? index.lastKey : block.last, key)
+      let last = block.isEmpty ? index.lastKey : block.last
+      common = commonPrefix(last, key)
+      let order = common < key.count && common < last.count ? Int(last[common]) - Int(key[common]) : last.count - key.count
       guard order < 0 || (order == 0 && trailer < lastTrailer) else {
         throw .outOfOrder(previous: lastKey, next: InternalKey(userKey: [UInt8](key), trailer: trailer))
       }
@@ -115,7 +118,7 @@ public struct TableWriter: ~Copyable {
     }
     let isFiltered = options.filterBitsPerKey != nil && (isNewKey || hashes.beginsPart)
     let hash = isFiltered || (options.hashIndexRatio != nil && (isNewKey || block.isEmpty)) ? hash ?? FilterHash.hash64(key) : 0
-    block.add(key, trailer, value, hash: hash)
+    block.add(key, trailer, value, common: common, hash: hash)
     lastTrailer = trailer
     if isFiltered { hashes.add(key, hash) }
     count(trailer, key.count, value.count)
@@ -159,15 +162,48 @@ public struct TableWriter: ~Copyable {
     let tombstones = block.tombstones
     let sequences = (block.minSequence, block.maxSequence)
     index.keepLast(block.last)
-    payload.count = 0
-    block.finish(into: &payload)
+    let handle = try writeData()
     if tombstones >= 100 || tombstones * 2 >= entries { metadata.tombstoneDenseBlocks += 1 }
-    let handle = try write(.data, compressing: true)
     metadata.dataBlockCount += 1
     index.add(
       BlockSummary(handle: handle, entries: entries, tombstones: tombstones, minSequence: sequences.0, maxSequence: sequences.1),
       properties.endBlock(), lastTrailer)
     if index.isFull { try endIndexPartition() }
+  }
+
+  /// Ends the data block and writes it.
+  private mutating func writeData() throws(TableError) -> BlockHandle {
+    guard options.compression == .none else {
+      payload.count = 0
+      block.finish(into: &payload)
+      return try write(.data, compressing: true)
+    }
+    // Encoded where it is to lie; its length, which may move it to the next page, is known afterwards.
+    let begin = output.count
+    let aligned = begin + gap(for: 0)
+    _ = output.reserve(aligned - begin + BlockHeader.bytes)
+    output.count = aligned + BlockHeader.bytes
+    block.finish(into: &output)
+    let bytes = output.count - aligned
+    output.count = begin
+    let start = begin + gap(for: bytes)
+    if start != aligned {
+      output.count = aligned + bytes
+      _ = output.reserve(start - aligned)
+      (output.base + start + BlockHeader.bytes).copyMemory(from: output.base + aligned + BlockHeader.bytes, byteCount: bytes - BlockHeader.bytes)
+    }
+    (output.base + begin).initializeMemory(as: UInt8.self, repeating: 0, count: start - begin)
+    output.count = start + bytes
+    return try seal(start, rawBytes: bytes - BlockHeader.bytes, .data, .none)
+  }
+
+  /// Completes the block that ends the output, from its header on.
+  private mutating func seal(_ start: Int, rawBytes: Int, _ kind: BlockKind, _ codec: Codec) throws(TableError) -> BlockHandle {
+    let offset = flushedBytes + UInt64(start)
+    let block = UnsafeMutableRawBufferPointer(start: output.base + start, count: output.count - start)
+    BlockHeader.seal(block, rawBytes: rawBytes, kind, codec, file: metadata.fileID, offset: offset)
+    if output.count >= Self.writeBytes { try flush() }
+    return BlockHandle(offset: offset, storedBytes: UInt32(block.count - BlockHeader.bytes))
   }
 
   private mutating func endIndexPartition() throws(TableError) {
@@ -191,15 +227,11 @@ public struct TableWriter: ~Copyable {
       }
     }
     pad(for: stored + BlockHeader.bytes)
-    let offset = flushedBytes + UInt64(output.count)
+    let begin = output.count
     let start = output.reserve(BlockHeader.bytes + stored)
     (start + BlockHeader.bytes).copyMemory(from: codec == .none ? payload.base : compressed.base, byteCount: stored)
-    BlockHeader.seal(
-      UnsafeMutableRawBufferPointer(start: start, count: BlockHeader.bytes + stored), rawBytes: payload.count, kind, codec, file: metadata.fileID,
-      offset: offset)
     output.count += BlockHeader.bytes + stored
-    if output.count >= Self.writeBytes { try flush() }
-    return BlockHandle(offset: offset, storedBytes: UInt32(stored))
+    return try seal(begin, rawBytes: payload.count, kind, codec)
   }
 
   private func compress(_ room: UnsafeMutableRawBufferPointer) -> Int? {
@@ -212,12 +244,17 @@ public struct TableWriter: ~Copyable {
     return options.compression.compress(payload.bytes, into: room)
   }
 
-  /// Blocks begin at multiples of eight, and at a page's beginning where that keeps one from lying on two pages at little cost.
-  private mutating func pad(for bytes: Int) {
+  /// What comes before a block of `bytes`: blocks begin at multiples of eight, and at a page's beginning where that keeps one from lying on two pages
+  /// at little cost.
+  private func gap(for bytes: Int) -> Int {
     let offset = Int(truncatingIfNeeded: flushedBytes) + output.count
-    var gap = -offset & 7
+    let gap = -offset & 7
     let room = 4096 - (offset + gap) % 4096
-    if bytes > room, room <= bytes / 16 { gap += room }
+    return bytes > room && room <= bytes / 16 ? gap + room : gap
+  }
+
+  private mutating func pad(for bytes: Int) {
+    let gap = gap(for: bytes)
     output.reserve(gap).initializeMemory(as: UInt8.self, repeating: 0, count: gap)
     output.count += gap
   }
