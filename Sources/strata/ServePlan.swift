@@ -34,9 +34,9 @@ struct ServePlan {
     batchMilliseconds = try settings.milliseconds("batch-interval", bare: 1, in: 1...3_600_000) ?? 10
     segmentBytes = try settings.bytes("segment-bytes", in: 1 << 20...1 << 38)
     memoryLimit = try settings.bytes("memory-limit", in: 4 << 20...1 << 46) ?? 1 << 30
-    memtableBytes = try settings.bytes("memtable-bytes", in: 64 << 10...1 << 33) ?? 64 << 20
-    guard memtableBytes <= memoryLimit / 4 else {
-      throw SettingError(description: "memtable-bytes: four of them, \(memtableBytes * 4) bytes, must fit into the memory-limit of \(memoryLimit)")
+    memtableBytes = try settings.bytes("memtable-bytes", in: 64 << 10...1 << 33) ?? min(64 << 20, memoryLimit / 8)
+    guard memtableBytes <= memoryLimit / 8 else {
+      throw SettingError(description: "memtable-bytes: eight of them, \(memtableBytes * 8) bytes, must fit into the memory-limit of \(memoryLimit)")
     }
     style = try settings.choice("compaction-style", [("leveled", .leveled), ("size-tiered", .sizeTiered)])
     guard style == nil || engine == .lsm else { throw SettingError(description: "compaction-style: bitcask has no tables; it goes with lsm") }
