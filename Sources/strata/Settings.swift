@@ -23,7 +23,8 @@ struct Settings {
     [
       "dir", "host", "port", "port-file", "engine", "durability", "batch-count", "batch-interval", "threads", "disk-threads", "max-clients",
       "password", "tls-cert", "tls-key", "tls-client-ca", "insecure", "idle-timeout", "cache", "max-bulk", "max-arguments", "max-query", "max-output",
-      "slowlog-slower-than", "slowlog-entries", "latency-threshold", "drain", "segment-bytes", "memory-limit", "memtable-bytes", "log-level",
+      "slowlog-slower-than", "slowlog-entries", "latency-threshold", "drain", "segment-bytes", "memory-limit", "memtable-bytes",
+      "compaction-style", "log-level",
     ] + ClusterOptions.names
 
   static let maxFileBytes = 1 << 20
