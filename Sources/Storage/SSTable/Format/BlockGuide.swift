@@ -7,8 +7,8 @@
 /// from a few neighbouring cache lines which entry to look at, instead of walking a run of entries of which each tells where the next begins. Where
 /// heads are equal the walk decides, from the first entry that has the head. At most a sixteenth of the payload; more entries than fit are passed
 /// over evenly, and a block whose offsets need more than sixteen bits has no guide.
+/// Safe to share between threads because the memory is written before a second owner has it, and then only read.
 struct BlockGuide: @unchecked Sendable {
-  // Sendable because the memory is written before a second owner has it, and then only read.
   /// Head and offset; no alignment.
   static let sampleBytes = 6
   static let none = BlockGuide(base: UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped, count: 0, step: 1)
